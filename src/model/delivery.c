@@ -1,0 +1,153 @@
+/* NAME delivery - words and legal moves of a delivery. Pure. */
+#include "delivery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "xmem.h"
+
+static const char *const state_names[] = {
+    [DELIVERY_READY] = "ready", [DELIVERY_CLAIMED] = "claimed", [DELIVERY_WAITING] = "waiting", [DELIVERY_HELD] = "held",
+    [DELIVERY_DELIVERED] = "delivered", [DELIVERY_SUPERSEDED] = "superseded", [DELIVERY_WITHDRAWN] = "withdrawn",
+    [DELIVERY_DISMISSED] = "dismissed", [DELIVERY_DROPPED] = "dropped",
+};
+static const char *const step_names[] = {
+    [STEP_FIND] = "find", [STEP_CREATE] = "create", [STEP_UPDATE] = "update", [STEP_REMOVE] = "remove", [STEP_READBACK] = "readback",
+};
+
+const struct reason reasons[] = {
+    {"NO_ROUTE", "no route of the configuration takes this observation"},
+    {"RULE", "a rule of the configuration holds it"},
+    {"REQUIRED_FIELD", "the route requires a field that the message does not have"},
+    {"UNMAPPED_TEST", "the test code is in no table: add a row to the tests table"},
+    {"UNMAPPED_VALUE", "the result value is in no table and nothing is guessed: add a row to the results table"},
+    {"UNMAPPED_CODE", "a code needed by a rule is in no table"},
+    {"VALUE_CONFLICT", "value and interpretation, or two codings, say different things"},
+    {"STATUS_CONFLICT", "the report is cancelled but the observation carries a final value"},
+    {"STATUS_UNKNOWN", "the status of the observation is unknown"},
+    {"POOLED", "pooled specimen: never attributed to one person"},
+    {"AMBIGUOUS_SPECIMEN", "several specimens could be meant"},
+    {"SINGLE_TARGET", "the targets of one test differ and no overall result is given"},
+    {"VACCINE_STRAIN", "a positive means the vaccine strain, not the disease"},
+    {"NO_RESULT", "final, but no result could be derived"},
+    {"NO_KEY", "no sample id and no filler number: the result could not be recognised again"},
+    {"NO_IDENTITY", "the message names nobody that could be looked for"},
+    {"NO_MATCH", "no case or contact in Go.Data has these identifiers"},
+    {"AMBIGUOUS_PERSON", "several persons in Go.Data match"},
+    {"IDENTITY_CONFLICT", "the identifiers agree but birth date, sex or name contradict, or identifiers lead to different persons"},
+    {"CONTACT_RESULTS_OFF", "the person is a contact and this outbreak does not show contacts' lab results"},
+    {"CONTACT_OF_CONTACT", "the person is a contact of a contact: Go.Data takes no lab result for these"},
+    {"REFDATA_MISSING", "a code to be written is missing or inactive in Go.Data's reference data"},
+    {"OLD_KEY", "the same result was written more than 60 days ago"},
+    {"VERSION_TIE", "two different versions carry the same time and status"},
+    {"PERSON_CHANGED", "the correction leads to another person than the result it corrects"},
+    {"HUMAN_EDIT", "somebody changed this result in Go.Data since it was written"},
+    {"DELETED_IN_GODATA", "somebody deleted this result in Go.Data"},
+    {"EXISTS_DIFFERENT", "Go.Data already holds a result for this sample and test with another content"},
+    {"REJECTED", "Go.Data refused it"},
+    {"BUILD_FAILED", "the body could not be built from the record"},
+    {"TOO_LARGE", "a stated size limit was reached"},
+    {"QC", "quality control, not a patient's result"},
+    {"STATUS_O", "order detail only, no result"},
+    {"STATUS_N", "not asked: no result"},
+    {"HISTORY", "results of an earlier report sent along"},
+    {"PENDING", "no result yet"},
+    {"NOT_A_RESULT", "not a result by its place in the message"},
+    {"FILTERED", "this kind of message is not written to Go.Data"},
+    {"SAME_AGAIN", "the same content was delivered already"},
+    {"OLDER", "a newer version was delivered already"},
+    {"NOTHING_TO_WITHDRAW", "the laboratory withdrew a result that was never written"},
+};
+const size_t reasons_n = sizeof reasons / sizeof reasons[0];
+
+const char *reason_text(const char *name)
+{
+    for (size_t i = 0; i < reasons_n; i++)
+        if (strcmp(reasons[i].name, name) == 0)
+            return reasons[i].text;
+    return "";
+}
+
+void delivery_set(char **field, const char *value)
+{
+    char *old = *field;
+    *field = xstrdup(value ? value : "");
+    free(old);
+}
+
+void delivery_clear(struct delivery *d)
+{
+    char **owned[] = {&d->path, &d->route, &d->writer, &d->lane, &d->result_key, &d->who, &d->body, &d->reason, &d->detail,
+                      &d->person_id, &d->person_type, &d->remote_id};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
+        free(*owned[i]);
+        *owned[i] = NULL;
+    }
+}
+
+const char *delivery_state_name(enum delivery_state s)
+{
+    return state_names[s];
+}
+
+int delivery_state_parse(const char *name, enum delivery_state *out)
+{
+    for (size_t i = 0; i < sizeof state_names / sizeof state_names[0]; i++)
+        if (strcmp(state_names[i], name) == 0) {
+            *out = (enum delivery_state)i;
+            return 0;
+        }
+    return -1;
+}
+
+const char *delivery_step_name(enum delivery_step s)
+{
+    return step_names[s];
+}
+
+int delivery_step_parse(const char *name, enum delivery_step *out)
+{
+    for (size_t i = 0; i < sizeof step_names / sizeof step_names[0]; i++)
+        if (strcmp(step_names[i], name) == 0) {
+            *out = (enum delivery_step)i;
+            return 0;
+        }
+    return -1;
+}
+
+const char *verdict_name(enum verdict v)
+{
+    switch (v) {
+    case VERDICT_DELIVERED: return "delivered";
+    case VERDICT_RETRY_LATER: return "retry-later";
+    case VERDICT_UNREACHABLE: return "unreachable";
+    case VERDICT_UNAUTHORIZED: return "unauthorized";
+    case VERDICT_REJECTED: return "rejected";
+    case VERDICT_UNKNOWN: return "unknown";
+    }
+    return "?";
+}
+
+bool delivery_can_move(enum delivery_state from, enum delivery_state to)
+{
+    switch (from) {
+    case DELIVERY_READY:        /* DELIVERED: adopted without a write; WITHDRAWN: nothing was ever written */
+        return to == DELIVERY_CLAIMED || to == DELIVERY_WAITING || to == DELIVERY_HELD || to == DELIVERY_SUPERSEDED ||
+               to == DELIVERY_DELIVERED || to == DELIVERY_WITHDRAWN || to == DELIVERY_READY;
+    case DELIVERY_CLAIMED:
+        return to == DELIVERY_DELIVERED || to == DELIVERY_WAITING || to == DELIVERY_READY || to == DELIVERY_HELD || to == DELIVERY_WITHDRAWN;
+    case DELIVERY_WAITING:
+        return to == DELIVERY_READY || to == DELIVERY_HELD || to == DELIVERY_SUPERSEDED || to == DELIVERY_CLAIMED ||
+               to == DELIVERY_DELIVERED;
+    case DELIVERY_HELD:
+        return to == DELIVERY_READY || to == DELIVERY_DISMISSED || to == DELIVERY_SUPERSEDED || to == DELIVERY_WITHDRAWN || to == DELIVERY_HELD ||
+               to == DELIVERY_DROPPED;
+    case DELIVERY_DELIVERED:
+    case DELIVERY_SUPERSEDED:
+    case DELIVERY_WITHDRAWN:
+    case DELIVERY_DISMISSED:
+    case DELIVERY_DROPPED:
+        return false;
+    }
+    return false;
+}

@@ -1,0 +1,90 @@
+/*
+ * message - what arrived: one frame of bytes and where it came from; immutable; and what a parser made of it.
+ * Owner: whoever holds the struct; it moves LOOP -> ENGINE by mailbox. The raw bytes are on the heap and go with it.
+ */
+#ifndef LABRELAY_MESSAGE_H
+#define LABRELAY_MESSAGE_H
+#include "mailbox.h"
+#include "record.h"
+
+struct listener;
+
+enum frame_state { FRAME_WHOLE, FRAME_TRUNCATED, FRAME_OVERSIZE };
+
+/* One frame on its way from a listener to the engine. */
+struct frame {
+    struct mail mail;               /* first member; bytes = raw_n + overhead */
+    struct listener *listener;      /* who gets the reply */
+    uint64_t conn;                  /* the listener's own handle of the connection (or file); never reused while it runs */
+    uint64_t seq;                   /* place of the frame on that connection: replies leave in this order */
+    size_t listener_index;          /* index in the running config's listeners: which parser and rules */
+    char *raw;                      /* heap, owned */
+    size_t raw_n;
+    int64_t received_us;
+    char peer[64];                  /* "10.2.3.4" or a file's base name */
+    enum frame_state state;         /* only WHOLE frames are parsed; others are quarantined and counted */
+};
+void frame_free(struct frame *f);   /* NULL is fine */
+
+/* The engine's answer to a frame, ENGINE -> LOOP: n payloads (unframed), possibly none. */
+struct reply {
+    struct mail mail;
+    struct listener *listener;
+    uint64_t conn, seq;
+    struct span *payloads;          /* heap array of heap spans */
+    size_t n;
+    bool is_close;                  /* nothing can be promised (no commit): say nothing and close */
+    int status;                     /* what happened in one number for HTTP/file listeners: enum frame_fate */
+    int64_t message_id;             /* first stored message, 0 if none */
+};
+void reply_free(struct reply *r);
+
+/* ---- what a parser makes of a frame ---- */
+enum parse_fate {
+    PARSE_ACCEPT,                   /* records (possibly none) to route */
+    PARSE_FILTER,                   /* understood, positively acknowledged, nothing to deliver (ORU^R40, …); see filter_reason */
+    PARSE_REFUSE,                   /* content wrong: AE / CE */
+    PARSE_REJECT,                   /* type, event, version, processing id: AR / CR; state REJECTED */
+    PARSE_QUARANTINE,               /* cannot be read at all (no usable header): AR 102 */
+    PARSE_SILENT                    /* an acknowledgement: never answered */
+};
+
+struct problem {
+    char severity;                  /* E W I F (table 0516) */
+    int code;                       /* HL7 table 0357: 100 101 102 103 104 198 199 200 201 202 203 207 */
+    char where[48];                 /* ERL: "PID^1^3^1^4", or a FHIRPath cut to fit */
+    const char *name;               /* our word: "W_BAD_DATE", "MISSING_FIELD" (static storage) */
+    const char *text;               /* one sentence without any value from the message (static storage) */
+};
+
+struct parsed {                     /* one message (MSH … / Bundle) of a frame */
+    struct span raw;                /* its bytes inside the frame */
+    struct rec_message message;
+    struct record *records;
+    size_t n_records;
+    unsigned observations;          /* OBX (FHIR: Observations + components) in the original: the left side of the sum */
+    enum parse_fate fate;
+    const char *filter_reason;      /* PARSE_FILTER: static word, e.g. "ALERT_COPY" */
+    const struct problem *problems; /* errors first; warnings after */
+    size_t n_problems;
+    const void *priv;               /* the parser's own, for reply() */
+};
+
+struct parse_result {
+    struct parsed *v;
+    size_t n;
+    bool is_batch;                  /* FHS/BHS: the replies travel in one batch */
+    const char *batch_warning;      /* "COUNT_MISMATCH", "MISSING_TRAILER" or NULL */
+    const void *priv;
+};
+
+/* What became of one parsed message: tells reply() what to say. */
+enum frame_fate { FATE_STORED, FATE_DUPLICATE, FATE_REFUSED, FATE_QUARANTINED, FATE_BUSY };
+
+struct reply_conf {                 /* all a pure reply() needs from outside */
+    int64_t now_us;                 /* MSH-7 */
+    int utc_offset_min;             /* of the channel's zone at now_us */
+    const char *own_app, *own_facility;     /* MSH-3/4 when the sender named no receiver */
+    uint64_t id_seed;               /* MSH-10 = base-36 of id_seed + n, at most 20 characters; unique per store */
+};
+#endif

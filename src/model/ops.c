@@ -1,0 +1,17 @@
+/* NAME ops - life of a task. No diagnostics. */
+#include "ops.h"
+
+#include <stdlib.h>
+
+void task_free(struct task *t)
+{
+    if (!t)
+        return;
+    if (t->ops && t->ops->disarm)
+        t->ops->disarm(t);
+    char *owned[] = {t->result_key, t->who, t->body, t->person_id, t->person_type, t->remote_id, t->last_body, t->reason, t->detail,
+                     t->found_id, t->found_type, t->created_id, t->evidence};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        free(owned[i]);
+    free(t);
+}

@@ -1,0 +1,175 @@
+/*
+ * ops - what a module is: one struct of functions and an option table for each listener, parser and writer.
+ * A new one is one file (family) and one line in src/modules.c.
+ */
+#ifndef LABRELAY_OPS_H
+#define LABRELAY_OPS_H
+#include "arena.h"
+#include "delivery.h"
+#include "err.h"
+#include "lab.h"
+#include "message.h"
+
+/* ---- options as data: one row gives parsing, range, default, --help, man page and did-you-mean ---- */
+enum option_type {
+    OPT_TEXT,           /* char *: "string" or word */
+    OPT_YESNO,          /* bool */
+    OPT_INT,            /* int64_t, min..max */
+    OPT_SIZE,           /* int64_t bytes; needs a unit: B kB MB GB (1 kB = 1024) */
+    OPT_DURATION,       /* int64_t microseconds; needs a unit: ms s m h d */
+    OPT_CHOICE,         /* int: index in choices (blank-separated words in `choices`) */
+    OPT_ADDRESS,        /* char *: ip:port or [v6]:port, port 0-65535 */
+    OPT_NETS,           /* struct option_list of CIDR texts, checked; may repeat */
+    OPT_LIST,           /* struct option_list of words or strings; may repeat */
+    OPT_PATH,           /* char *: relative to the config file's folder, made absolute */
+    OPT_CREDENTIAL,     /* char *: `credential "name"` loaded from its file, or a string (a warning) */
+    OPT_ZONE,           /* char *: IANA zone name that exists in tzdata */
+    OPT_CUSTOM          /* parsed by `custom` */
+};
+
+struct option_list { char **v; size_t n; };
+
+struct option_args;     /* the words of one statement, see service/option.h */
+
+struct option_row {
+    const char *name;
+    enum option_type type;
+    size_t offset;              /* of the C value in the options struct */
+    int64_t min, max;           /* OPT_INT, OPT_SIZE, OPT_DURATION */
+    const char *def;            /* default as config text, NULL: none (zero) */
+    const char *choices;        /* OPT_CHOICE */
+    bool is_required;
+    const char *help;           /* one line; the man page and --help print it */
+    const char *syntax;         /* for help: "IP:PORT"; NULL: by type */
+    int (*custom)(void *value, struct option_args *args);   /* OPT_CUSTOM: 0, or -1 after reporting through option_error() */
+    void (*custom_free)(void *value);
+};
+
+struct option_table {
+    const struct option_row *rows;
+    size_t n;
+    size_t size;                                    /* of the options struct, allocated zeroed */
+    int (*check)(const void *options, struct err *e);   /* over several options; NULL: nothing to check. where = option name */
+};
+
+/* ---- parsers: pure ---- */
+struct parser_ops {
+    const char *name;                               /* "hl7v2" */
+    struct option_table options;
+    /* Is this what it reads? `head` is the first 4 kB at most. */
+    bool (*sniff)(struct span head);
+    /* Bytes to messages. -1 only for ERR_LIMIT and ERR_BUG; a bad message is a parsed with its fate. All output lives in a (and frame). */
+    int  (*parse)(const void *options, struct span frame, struct arena *a, struct parse_result *out, struct err *e);
+    /* The payloads that answer the frame: fates[i] is what became of result->v[i]. Appends heap strings to *out (free each p). */
+    int  (*reply)(const void *options, const struct parse_result *result, const enum frame_fate *fates, const struct reply_conf *rc,
+                  struct arena *a, struct span **payloads, size_t *n, struct err *e);
+    /* A positive/negative early answer from the header alone, for a frame that is not handed to the engine (busy, oversize): 207. May give nothing (n=0). */
+    int  (*busy)(const void *options, struct span frame, const struct reply_conf *rc, struct arena *a, struct span *payload, struct err *e);
+};
+
+/* ---- listeners: run on the LOOP thread ---- */
+struct event_base;
+struct listener_env {
+    struct event_base *base;
+    struct mailbox *engine;                         /* post frames here */
+    const char *name;                               /* "district-lab" */
+    size_t index;                                   /* frame.listener_index */
+    const struct parser_ops *parser;                /* for busy() */
+    const void *parser_options;
+    const char *node;
+    int64_t budget_bytes;                           /* of all frames under way */
+    int64_t (*inflight_bytes)(void);                /* taken of that budget */
+    void (*account_bytes)(int64_t delta);
+    bool (*is_accepting)(void);                     /* false: below the disk floor, stopping */
+    uint64_t (*next_reply_id)(void);
+    void (*count)(const char *listener, const char *what, int64_t n);   /* frames that never reach the engine: received+refused */
+};
+struct listener_ops {
+    const char *name;                               /* "mllp" */
+    const char *default_parser;
+    struct option_table options;
+    int  (*open)(struct listener **out, const void *options, const struct listener_env *env, struct err *e);
+    void (*reply)(struct listener *l, const struct reply *r);   /* borrowed */
+    void (*stop_accepting)(struct listener *l);     /* SIGTERM: no new connections or frames; replies still leave */
+    bool (*is_idle)(const struct listener *l);      /* nothing under way */
+    void (*close)(struct listener *l);
+};
+
+/* ---- writers ---- */
+struct writer;                                      /* the writer's own state; engine thread only */
+struct http_client;                                 /* service/http.h; one per courier */
+
+enum task_kind { TASK_STEP, TASK_CHORE };
+struct task {
+    struct mail mail;
+    enum task_kind kind;
+    const char *writer;                             /* name; outlives the task */
+    struct writer *w;                               /* only for settle() on the engine thread; couriers never touch it */
+    const struct writer_ops *ops;
+    const void *options;                            /* const, outlives the task */
+    int chore;                                      /* the writer's own number */
+    enum delivery_step step;
+    int64_t delivery_id;
+    char *result_key, *who, *body, *person_id, *person_type, *remote_id, *last_body;   /* heap, owned by the task */
+    void *armed;                                    /* writer's snapshot (token, outbreak id), freed by disarm() */
+    /* the answer, filled by perform() */
+    enum verdict verdict;
+    char *reason, *detail;                          /* heap or NULL */
+    int http_status;
+    int64_t retry_after_us;                         /* 0: the engine's own back-off */
+    char *found_id, *found_type;                    /* STEP_FIND: exactly one person */
+    char *created_id;                               /* STEP_CREATE, STEP_READBACK (found): the remote id */
+    char *evidence;                                 /* JSON: candidates, per field agreed or not; for held/show */
+    bool is_absent;                                 /* STEP_READBACK: looked, it is not there: safe to create */
+    unsigned requests;                              /* made for this task */
+    int64_t started_us, ended_us;
+    void *answer;                                   /* chores: writer's own, freed by disarm() */
+};
+void task_free(struct task *t);                     /* calls ops->disarm */
+
+enum writer_mode { WRITER_STARTING, WRITER_READY, WRITER_PAUSED };
+struct writer_status {
+    enum writer_mode mode;
+    const char *reason;                             /* word: LOGIN_FAILED, UNREACHABLE, WRONG_OUTBREAK … or NULL */
+    char detail[200];
+    int64_t until_us;                               /* paused until; 0: until somebody acts */
+};
+struct writer_memory {                              /* small durable values of a writer; backed by the store, engine thread only */
+    void *ctx;
+    int64_t (*get)(void *ctx, const char *writer, const char *key, int64_t def);
+    void (*put)(void *ctx, const char *writer, const char *key, int64_t v);      /* in the open batch */
+};
+/* What build() makes of one observation and its lab result. Strings in the arena. */
+struct built {
+    struct span body, who, result_key, lane_hint;   /* result_key: 64 hex, absent when no key can be made */
+    const char *hold;                               /* reason word when it cannot be sent; else NULL */
+    struct span hold_detail;
+};
+
+struct writer_ops {
+    const char *name;                               /* "godata" */
+    struct option_table options;
+    int  (*open)(struct writer **out, const char *name, const void *options, const struct writer_memory *mem, struct err *e);
+    /* Pure: record and lab result to a frozen body and to what identifies the person. */
+    int  (*build)(const void *options, const struct record *r, const struct rec_observation *obs, const struct lab_result *lab,
+                  struct arena *a, struct built *out, struct err *e);
+    /* Engine thread. The next housekeeping task (login, outbreak, reference data, polls) or NULL. Called again after each settle and at its own wish. */
+    struct task *(*chore)(struct writer *w, int64_t now_us, int64_t *next_us);
+    void (*status)(const struct writer *w, struct writer_status *out);
+    /* Engine thread: gives the task the token and ids it needs. */
+    void (*arm)(struct writer *w, struct task *t);
+    /* Courier thread: does it; reads only the task and its const options. Always leaves a verdict. */
+    void (*perform)(struct task *t, struct http_client *http);
+    /* Engine thread, for every task that came back: chores change the state here; steps may (stale token, unreachable). */
+    void (*settle)(struct writer *w, struct task *t, int64_t now_us);
+    void (*disarm)(struct task *t);
+    void (*resume)(struct writer *w);               /* an operator said go on */
+    void (*close)(struct writer *w);
+};
+
+struct modules {
+    const struct listener_ops *const *listeners;    /* NULL-terminated */
+    const struct parser_ops *const *parsers;
+    const struct writer_ops *const *writers;
+};
+#endif
