@@ -1,0 +1,63 @@
+/*
+ * conf - a configuration, read, checked and compiled whole. Grammar: labrelay.conf.5.
+ *
+ * Immutable after config_load(); any thread may read it. It outlives everything opened from it (engine swaps on reload).
+ */
+#ifndef LABRELAY_CONF_H
+#define LABRELAY_CONF_H
+#include "diag.h"
+#include "ops.h"
+
+struct ruleset;
+struct tables;
+
+struct store_conf {
+    char *path;                         /* absolute or relative to the config file's folder, resolved */
+    int64_t keep_delivered_us;          /* keep-delivered; 0: for ever */
+    int64_t disk_free_min_percent;      /* stop-accepting when disk-free below N% ; default 5 */
+    int64_t commit_delay_us;            /* group commit closes at this age; default 5 ms */
+    int64_t commit_bytes;               /* or this size; default 4 MB */
+};
+
+struct listener_conf {
+    char *name;
+    const struct listener_ops *ops;
+    void *options;
+    const struct parser_ops *parser;
+    void *parser_options;
+    size_t index;
+    struct diag_place at;
+};
+
+struct writer_conf {
+    char *name;
+    const struct writer_ops *ops;
+    void *options;
+    int64_t couriers;                   /* threads for this writer; default 4, 1..32 (engine's own options of every writer) */
+    int64_t settle_unknown_us;          /* default 60 s */
+    int64_t retry_max_us;               /* back-off cap; default 15 min */
+    struct diag_place at;
+};
+
+struct config {
+    char *path;                         /* of the main file */
+    char hash[17];                      /* 16 hex of the SHA-256 over all files read, tables included */
+    char *node;
+    struct store_conf store;
+    char *control_path;                 /* control socket; default: store path + ".sock" */
+    int64_t duplicate_window_us;        /* duplicate-window; default 30 d */
+    int64_t memory_budget_bytes;        /* memory-budget; default 64 MB */
+    struct listener_conf *listeners;
+    size_t n_listeners;
+    struct writer_conf *writers;
+    size_t n_writers;
+    struct tables *tables;
+    struct ruleset *rules;
+};
+
+/* NULL when there is any error; all of them are in d. Warnings do not stop it. */
+struct config *config_load(const char *path, const struct modules *m, struct diag *d);
+void config_free(struct config *c);     /* NULL is fine */
+const struct listener_conf *config_listener_find(const struct config *c, const char *name);
+const struct writer_conf *config_writer_find(const struct config *c, const char *name);
+#endif

@@ -1,0 +1,36 @@
+/*
+ * rule - routes, compiled at load: which observation goes where, and why.
+ *
+ * Grammar and function list: labrelay-rules.7. First route whose `from` and `when` fit wins; the last route takes everything.
+ * Thread: rule_run() is pure over the immutable ruleset and may run on any thread.
+ */
+#ifndef LABRELAY_RULE_H
+#define LABRELAY_RULE_H
+#include "conf.h"
+#include "outcome.h"
+
+enum rule_action { RULE_SEND_LAB, RULE_HOLD, RULE_DROP };
+
+struct rule_step {                      /* one thing that was decided, for explain */
+    const char *file;                   /* config file */
+    unsigned line;
+    struct span text;                   /* "when observation.code in tests: yes (tests.csv:12)" */
+};
+struct rule_trace { struct rule_step *v; size_t n, cap; struct arena *a; };
+
+struct rule_result {
+    enum rule_action action;
+    const char *route;                  /* name of the route that took it */
+    const char *writer;                 /* RULE_SEND_LAB */
+    const char *reason;                 /* word: NO_ROUTE, RULE, REQUIRED_FIELD, UNMAPPED_TEST, POOLED, QC … */
+    struct span detail;                 /* `hold "text"`, the missing field, the missing (table, system, code) */
+    struct span table_key;              /* "tests|<system>|<code>" when a missing row holds it, else absent */
+    struct lab_result lab;              /* RULE_SEND_LAB: filled and overridden */
+    struct outcome outcome;
+    bool is_withdrawal;                 /* send as a withdrawal of the result key */
+};
+
+/* What happens to one observation. trace may be NULL. Zone: IANA name of the channel, for dates without zone. -1: ERR_LIMIT (arena). */
+int rule_run(const struct ruleset *rs, const struct record *r, const struct rec_observation *obs, struct arena *a,
+             struct rule_result *out, struct rule_trace *trace, struct err *e);
+#endif

@@ -1,0 +1,111 @@
+/*
+ * store - the durable store of messages and deliveries.
+ *
+ * Thread: one writer, the engine (or a verb that holds the lock when no engine runs). Lists open their own read-only connection
+ * (store_reader), from any thread. Owns nothing it is handed: bytes are copied into the database before a put returns.
+ * Nothing is durable until store_commit() returns 0; only then may a reply be sent or a task be handed to a courier.
+ * File format, invariants and crash states: the head of src/service/store.c. That it is SQLite is known to store*.c only.
+ */
+#ifndef LABRELAY_STORE_H
+#define LABRELAY_STORE_H
+#include "buf.h"
+#include "conf.h"
+#include "delivery.h"
+
+struct store;
+struct store_reader;
+
+enum message_state { MESSAGE_STORED, MESSAGE_REFUSED, MESSAGE_QUARANTINED };
+
+struct store_message {
+    int64_t id;
+    const char *channel;
+    struct span source_app, source_facility, control_id;   /* the duplicate key, with channel (STANDARDS 3.7) */
+    struct span kind;                   /* "ORU^R01" */
+    unsigned char sha256[32];           /* of the normalized bytes (line ends unified) */
+    int64_t received_us;
+    const char *peer;
+    enum message_state state;
+    const char *reason;                 /* why refused or quarantined: "HL7_103 OBX^2^11", "TRUNCATED"; "" when stored */
+    struct span raw;
+    unsigned observations;              /* of the original */
+    unsigned warnings;
+    int64_t config;
+};
+
+/* Open or create, migrate, verify, take the lock. ERR_CONFIG (path, permissions, locked by another engine), ERR_TEMP (disk), ERR_BUG (newer schema). */
+int  store_open(struct store **out, const struct store_conf *conf, struct err *e);
+void store_close(struct store *q);                                          /* NULL is fine; an open batch is rolled back */
+
+/* --- the open batch --- */
+int  store_put_message(struct store *q, struct store_message *m, struct err *e);                 /* sets m->id */
+/* The message with the same key and content inside the window: its id and state; 0 when there is none. reused: same key, other content. */
+int  store_find_duplicate(struct store *q, const struct store_message *m, int64_t since_us, int64_t *id_out, enum message_state *state_out, bool *is_reused_out, struct err *e);
+int  store_put_delivery(struct store *q, struct delivery *d, struct err *e);                     /* sets d->id */
+/* Accounts observations that need no delivery: part-of (fate "part-of") or dropped by place ("dropped"), with a reason word. */
+int  store_account(struct store *q, int64_t message_id, const char *fate, const char *reason, unsigned n, struct err *e);
+/* frames: counter per channel and word: received, stored, refused, quarantined, duplicate. */
+int  store_count(struct store *q, const char *channel, const char *what, int64_t n, struct err *e);
+/* Writes every field of d; the move from its stored state must be legal (delivery_can_move), else ERR_BUG. */
+int  store_update_delivery(struct store *q, const struct delivery *d, struct err *e);
+/* Loads one; 0 found, 1 none. Caller clears. Sees the open batch. */
+int  store_get_delivery(struct store *q, int64_t id, struct delivery *out, struct err *e);
+/* Open deliveries (ready, waiting, held, claimed) with this result key, oldest first, into a heap array. */
+int  store_find_open(struct store *q, const char *result_key, struct delivery **v, size_t *n, struct err *e);
+/* READY (or WAITING) with next_us <= now for a writer, ordered by next_us, id, at most max, ids > none of `skip` decided by the caller. */
+int  store_find_due(struct store *q, const char *writer, int64_t now_us, size_t max, struct delivery **v, size_t *n, struct err *e);
+/* Earliest next_us among READY and WAITING of a writer; 0 when none. */
+int64_t store_next_due(struct store *q, const char *writer);
+void deliveries_free(struct delivery *v, size_t n);
+
+struct store_target {                   /* what stands in Go.Data under a result key */
+    char result_key[65];
+    char k[9];                          /* first 8 hex */
+    char *remote_id, *person_id, *person_type, *body;      /* heap; body: as last written */
+    int64_t issued_us, written_us, delivery_id;
+    int rank;
+    bool is_tombstone;                  /* withdrawn or deleted */
+};
+int  store_get_target(struct store *q, const char *result_key, struct store_target *out, struct err *e);    /* 0 found, 1 none */
+int  store_put_target(struct store *q, const struct store_target *t, struct err *e);
+void store_target_clear(struct store_target *t);
+
+int  store_audit(struct store *q, const char *who, const char *action, int64_t delivery_id, int64_t message_id, const char *reason, struct err *e);   /* hash-chained */
+int64_t store_get_memory(struct store *q, const char *owner, const char *key, int64_t def);
+int  store_put_memory(struct store *q, const char *owner, const char *key, int64_t v, struct err *e);
+/* A number for this configuration hash: the same hash gives the same number. */
+int  store_put_config(struct store *q, const char *hash, int64_t *number_out, struct err *e);
+
+/* One fsync for everything since the last commit. On -1 nothing of the batch is stored. ERR_TEMP: full disk, nothing written, go on
+ * refusing; ERR_BUG: an I/O error of the disk: stop, never retry the fsync. */
+int  store_commit(struct store *q, struct err *e);
+void store_rollback(struct store *q);
+bool store_is_dirty(const struct store *q);
+/* At start: every CLAIMED of a crash becomes WAITING with STEP_READBACK, due settle_us from now. Returns how many. */
+int  store_recover(struct store *q, int64_t now_us, int64_t settle_us, int64_t *n_out, struct err *e);
+/* Finished messages past keep-delivered are erased, oldest first, at most max messages a call; totals are kept. */
+int  store_expire(struct store *q, int64_t before_us, size_t max, size_t *n_out, struct err *e);
+
+/* --- reading, any thread, own connection --- */
+int  store_reader_open(struct store_reader **out, const char *path, struct err *e);
+void store_reader_close(struct store_reader *r);
+
+struct store_message_row { int64_t id, received_us, config; char *channel, *control_id, *kind, *peer, *reason; enum message_state state; unsigned observations; size_t raw_n; };
+void store_message_row_clear(struct store_message_row *m);
+int  store_load_message(struct store_reader *r, int64_t id, struct store_message_row *out, struct err *e);       /* 0, 1 none */
+int  store_load_raw(struct store_reader *r, int64_t id, struct buf *out, struct err *e);                         /* 0, 1 none (erased) */
+int  store_load_delivery(struct store_reader *r, int64_t id, struct delivery *out, struct err *e);
+int  store_load_deliveries_of(struct store_reader *r, int64_t message_id, struct delivery **v, size_t *n, struct err *e);
+/* Filter for lists; NULL / 0 = any. after_id pages. */
+struct store_filter { const char *state, *writer, *reason, *channel; int64_t after_id; size_t limit; };
+int  store_list_deliveries(struct store_reader *r, const struct store_filter *f, struct delivery **v, size_t *n, struct err *e);
+int  store_list_messages(struct store_reader *r, const struct store_filter *f, struct store_message_row **v, size_t *n, struct err *e);
+/* Calls fn for each group: counters (channel, what, n), deliveries (state, reason, n), accounts (fate, reason, n); kind tells which. */
+enum store_sum { SUM_FRAMES, SUM_DELIVERIES, SUM_ACCOUNTS, SUM_MESSAGES };
+int  store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx, const char *a, const char *b, int64_t n), void *ctx, struct err *e);
+/* Every message with its raw bytes, in id order (for verify): fn returns false to stop. accounted = parts of deliveries + accounts of this message. */
+int  store_each_message(struct store_reader *r, bool (*fn)(void *ctx, const struct store_message_row *m, struct span raw, unsigned accounted), void *ctx, struct err *e);
+int  store_list_audit(struct store_reader *r, int64_t delivery_id, void (*fn)(void *ctx, int64_t us, const char *who, const char *action, const char *reason), void *ctx, struct err *e);
+/* Recomputes the audit chain; 0 whole, 1 broken (id_out names the first bad row). */
+int  store_check_audit(struct store_reader *r, int64_t *id_out, struct err *e);
+#endif
