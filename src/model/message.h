@@ -9,6 +9,9 @@
 
 struct listener;
 
+/* mail.kind in the engine's mailbox; a zeroed frame is a frame */
+enum mail_kind { MAIL_FRAME, MAIL_TASK, MAIL_CONTROL };
+
 enum frame_state { FRAME_WHOLE, FRAME_TRUNCATED, FRAME_OVERSIZE };
 
 /* One frame on its way from a listener to the engine. */
