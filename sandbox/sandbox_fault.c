@@ -1,0 +1,131 @@
+/*
+ * NAME
+ *   sandbox_fault - faults on demand, counters, the movable clock
+ *
+ *   "every Nth" counts lab-result POSTs that passed authorisation. fail-every: 503 and nothing is written. drop-reply: written, then
+ *   the connection is closed without an answer. late: the connection is closed (or kept silent) and the write happens later.
+ *
+ * DIAGNOSTICS
+ *   none. The control routes are open: the server listens on loopback only.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sandbox_json.h"
+#include "sandbox_server.h"
+#include "xmem.h"
+
+struct late_write {
+    struct sandbox_call *call;
+    struct event *timer;
+};
+
+static bool is_nth(int64_t every, int64_t n) { return every > 0 && n % every == 0; }
+
+enum call_fate fault_decide(struct sandbox_call *c)
+{
+    struct sandbox_faults *f = &c->s->faults;
+    int64_t n = ++f->lab_posts;
+    if (is_nth(f->fail_every, n)) {
+        call_reply(c, 503, "text/html; charset=utf-8", SPAN_LIT("<html><body><h1>503 Service Unavailable</h1></body></html>\n"));
+        return FATE_ANSWER;
+    }
+    if (f->late_ms > 0 && is_nth(f->late_every, n))
+        return FATE_LATE;
+    return is_nth(f->drop_reply, n) ? FATE_DROP : FATE_ANSWER;
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+    struct late_write *w = arg;
+    (void)fd;
+    (void)what;
+    w->call->s->late_done++;
+    sandbox_call_execute(w->call);
+    sandbox_call_free(w->call);
+    event_free(w->timer);
+    free(w);
+}
+
+void fault_schedule_late(struct sandbox_call *c)
+{
+    struct timeval tv = {c->s->faults.late_ms / 1000, (c->s->faults.late_ms % 1000) * 1000};
+    struct late_write *w = xcalloc(1, sizeof *w);
+    if (c->s->faults.late_hold)
+        sandbox_conn_hang(c->conn);
+    else
+        sandbox_conn_drop(c->conn);
+    c->s->lost++;
+    c->conn = NULL;                                     /* the request went with the connection; body and ids are the call's own */
+    c->req = NULL;
+    w->call = c;
+    w->timer = evtimer_new(c->s->base, on_late, w);
+    evtimer_add(w->timer, &tv);
+}
+
+/* ---- control ---- */
+
+static void set_count(const json_t *body, const char *key, int64_t scale, int64_t *to)
+{
+    const json_t *v = json_object_get(body, key);
+    if (json_is_number(v) && json_number_value(v) >= 0)
+        *to = (int64_t)(json_number_value(v) * (double)scale);
+}
+
+void on_faults(struct sandbox_call *c)
+{
+    struct sandbox_faults *f = &c->s->faults;
+    if (span_is(c->req->method, "POST")) {
+        struct sandbox_faults before = *f;
+        set_count(c->body, "failEvery", 1, &f->fail_every);
+        set_count(c->body, "fail-every", 1, &f->fail_every);
+        set_count(c->body, "slow", 1, &f->slow_ms);
+        set_count(c->body, "dropReply", 1, &f->drop_reply);
+        set_count(c->body, "drop-reply", 1, &f->drop_reply);
+        set_count(c->body, "late", 1000, &f->late_ms);
+        set_count(c->body, "lateEvery", 1, &f->late_every);
+        set_count(c->body, "late-every", 1, &f->late_every);
+        if (f->late_ms > 0 && f->late_every == 0)
+            f->late_every = 1;
+        json_t *hold = json_object_get(c->body, "late-hold");
+        if (hold)
+            f->late_hold = json_is_true(hold);
+        /* a new rhythm starts to count anew */
+        if (before.fail_every != f->fail_every || before.drop_reply != f->drop_reply || before.late_every != f->late_every)
+            f->lab_posts = 0;
+    }
+    call_reply_new(c, json_pack("{sIsIsIsfsIsb}", "fail-every", (json_int_t)f->fail_every, "slow", (json_int_t)f->slow_ms, "drop-reply", (json_int_t)f->drop_reply, "late",
+                                (double)f->late_ms / 1000.0, "late-every", (json_int_t)f->late_every, "late-hold", f->late_hold));
+}
+
+void on_stats(struct sandbox_call *c)
+{
+    const struct sandbox *s = c->s;
+    json_t *hits = json_object();
+    for (size_t i = 0; i < sandbox_route_count(); i++)
+        if (s->route_hits[i] > 0) {
+            json_t *name = json_sprintf("%s %s", sandbox_route_method(i), sandbox_route_name(i));
+            json_object_set_new(hits, json_string_value(name), json_integer((json_int_t)s->route_hits[i]));
+            json_decref(name);
+        }
+    call_reply_new(c, json_pack("{sIsIsIsIsIsIsIso}", "requests", (json_int_t)s->requests, "logins", (json_int_t)s->logins, "lab_posts", (json_int_t)s->lab_posts_done, "late_done",
+                                (json_int_t)s->late_done, "lost", (json_int_t)s->lost, "concurrent", (json_int_t)s->concurrent, "concurrent_max",
+                                (json_int_t)s->concurrent_max, "routes", hits));
+}
+
+void on_stats_reset(struct sandbox_call *c)
+{
+    struct sandbox *s = c->s;
+    memset(s->route_hits, 0, sandbox_route_count() * sizeof *s->route_hits);
+    s->requests = s->logins = s->lab_posts_done = s->late_done = s->lost = 0;
+    s->concurrent_max = s->concurrent;
+    call_reply_json(c, 204, NULL);
+}
+
+void on_clock(struct sandbox_call *c)
+{
+    int64_t ms = 0;
+    set_count(c->body, "advance", 1000, &ms);
+    c->s->clock_shift_ms += ms;
+    call_reply_new(c, json_pack("{sI}", "shifted", (json_int_t)(c->s->clock_shift_ms / 1000)));
+}
