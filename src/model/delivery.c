@@ -138,7 +138,7 @@ bool delivery_can_move(enum delivery_state from, enum delivery_state to)
         return to == DELIVERY_DELIVERED || to == DELIVERY_WAITING || to == DELIVERY_READY || to == DELIVERY_HELD || to == DELIVERY_WITHDRAWN;
     case DELIVERY_WAITING:
         return to == DELIVERY_READY || to == DELIVERY_HELD || to == DELIVERY_SUPERSEDED || to == DELIVERY_CLAIMED ||
-               to == DELIVERY_DELIVERED;
+               to == DELIVERY_DELIVERED || to == DELIVERY_WITHDRAWN || to == DELIVERY_WAITING;
     case DELIVERY_HELD:
         return to == DELIVERY_READY || to == DELIVERY_DISMISSED || to == DELIVERY_SUPERSEDED || to == DELIVERY_WITHDRAWN || to == DELIVERY_HELD ||
                to == DELIVERY_DROPPED;

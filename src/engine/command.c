@@ -1,0 +1,153 @@
+/*
+ * NAME command - requests of the control socket, run between two frames of a batch by the engine.
+ *
+ * {"do":"status"}  {"do":"release","id":N,"by":"…","reason":"…"}  {"do":"dismiss",…}  {"do":"resume","writer":"…","by":"…"}
+ * The answer is {"ok":true,…} or {"error":"…"}. What a person does is audited in the same commit; the answer says what was put in the
+ * batch: a failed commit right after it is an alarm in the log.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "inner.h"
+#include "log.h"
+
+#define ANSWER_MAX_BYTES ((size_t)1 << 20)
+
+static char *failed(const char *text)
+{
+    struct buf b;
+    buf_init(&b, ANSWER_MAX_BYTES);
+    buf_addc(&b, '{');
+    buf_json_kv(&b, "error", text);
+    buf_addc(&b, '}');
+    return buf_take(&b, NULL);
+}
+
+static const char *mode_name(enum writer_mode m)
+{
+    switch (m) {
+    case WRITER_STARTING: return "starting";
+    case WRITER_READY: return "ready";
+    case WRITER_PAUSED: return "paused";
+    }
+    return "?";
+}
+
+static char *run_status(struct engine *g)
+{
+    struct buf b;
+    buf_init(&b, ANSWER_MAX_BYTES);
+    buf_adds(&b, "{\"ok\":true");
+    buf_json_kv(&b, "node", g->conf->node);
+    buf_json_kv(&b, "config", g->conf->hash);
+    buf_json_kint(&b, "config_number", g->config_number);
+    buf_json_kint(&b, "started_us", g->started_us);
+    buf_json_key(&b, "accepting");
+    buf_adds(&b, g->is_refusing ? "false" : "true");
+    buf_json_key(&b, "writers");
+    buf_addc(&b, '[');
+    for (size_t i = 0; i < g->n_writers; i++) {
+        struct writer_run *w = &g->writers[i];
+        struct writer_status s = {.mode = WRITER_STARTING};
+        w->conf->ops->status(w->w, &s);
+        buf_json_sep(&b);
+        buf_addc(&b, '{');
+        buf_json_kv(&b, "name", w->conf->name);
+        buf_json_kv(&b, "mode", mode_name(s.mode));
+        buf_json_kv(&b, "reason", s.reason ? s.reason : "");
+        buf_json_kv(&b, "detail", s.detail);
+        buf_json_kint(&b, "until_us", s.until_us);
+        buf_json_kint(&b, "active", (int64_t)w->n_active);
+        buf_json_kint(&b, "busy", (int64_t)w->n_busy);
+        buf_json_kint(&b, "delivered", w->delivered);
+        buf_json_kint(&b, "requests", w->requests);
+        buf_addc(&b, '}');
+    }
+    buf_adds(&b, "]}");
+    return buf_take(&b, NULL);
+}
+
+/* A held delivery goes back to the queue (to be looked for again), or is closed by a person. */
+static char *run_held(struct engine *g, json_t *q, bool is_release, struct err *e)
+{
+    struct delivery d = {0};
+    int64_t id = json_integer_value(json_object_get(q, "id")), now = clock_now_us();
+    const char *by = json_string_value(json_object_get(q, "by")), *why = json_string_value(json_object_get(q, "reason"));
+    char *answer = NULL;
+    if (!by || !by[0])
+        return failed("who does this? say --by NAME");
+    int rc = store_get_delivery(g->env.store, id, &d, e);
+    if (rc > 0)
+        return failed("there is no such delivery");
+    if (rc < 0 || d.state != DELIVERY_HELD) {
+        answer = failed(rc < 0 ? e->text : "this delivery is not held");
+        goto out;
+    }
+    if (is_release && (!d.writer[0] || !d.body[0] || !d.result_key[0])) {
+        answer = failed("it has no destination yet: mend the table or the route and send the message again");
+        goto out;
+    }
+    d.state = is_release ? DELIVERY_READY : DELIVERY_DISMISSED;
+    d.step = STEP_FIND;
+    d.next_us = now;
+    d.tries = 0;
+    delivery_set(&d.remote_id, "");
+    if (store_update_delivery(g->env.store, &d, e) ||
+        store_audit(g->env.store, by, is_release ? "release" : "dismiss", d.id, d.message_id, why ? why : "", e)) {
+        answer = failed(e->text);
+        goto out;
+    }
+    log_event(LOG_INFO, is_release ? "released" : "dismissed", log_id("msg", 'm', d.message_id), log_id("delivery", 'd', d.id));
+    if (is_release)
+        dispatch_wake(g, d.writer);
+    struct buf b;
+    buf_init(&b, ANSWER_MAX_BYTES);
+    buf_adds(&b, "{\"ok\":true");
+    buf_json_kint(&b, "id", d.id);
+    buf_json_kv(&b, "state", delivery_state_name(d.state));
+    buf_addc(&b, '}');
+    answer = buf_take(&b, NULL);
+out:
+    delivery_clear(&d);
+    return answer;
+}
+
+static char *run_resume(struct engine *g, json_t *q, struct err *e)
+{
+    const char *name = json_string_value(json_object_get(q, "writer")), *by = json_string_value(json_object_get(q, "by"));
+    for (size_t i = 0; name && i < g->n_writers; i++) {
+        struct writer_run *w = &g->writers[i];
+        if (strcmp(w->conf->name, name) != 0)
+            continue;
+        w->conf->ops->resume(w->w);
+        if (store_audit(g->env.store, by ? by : "?", "resume", 0, 0, name, e))
+            return failed(e->text);
+        struct buf b;
+        buf_init(&b, ANSWER_MAX_BYTES);
+        buf_adds(&b, "{\"ok\":true}");
+        return buf_take(&b, NULL);
+    }
+    return failed("no writer of this name in the running configuration");
+}
+
+char *command_run(struct engine *g, const char *request, struct err *e)
+{
+    json_error_t je;
+    json_t *q = json_loads(request, JSON_REJECT_DUPLICATES, &je);
+    const char *what = q ? json_string_value(json_object_get(q, "do")) : NULL;
+    char *answer;
+    if (!what)
+        answer = failed("not a request");
+    else if (strcmp(what, "status") == 0)
+        answer = run_status(g);
+    else if (strcmp(what, "release") == 0 || strcmp(what, "dismiss") == 0)
+        answer = run_held(g, q, what[0] == 'r', e);
+    else if (strcmp(what, "resume") == 0)
+        answer = run_resume(g, q, e);
+    else
+        answer = failed("unknown request");
+    json_decref(q);
+    return answer;
+}

@@ -1,0 +1,265 @@
+/*
+ * NAME engine - the turns of the ENGINE thread.
+ *
+ * A turn: take all that waits; frames and answers go into one open batch (closed at commit-delay or commit-bytes); deliveries that are
+ * due are claimed in the same batch; ONE commit; then replies leave and tasks go to couriers.
+ * CRASH STATES before the commit nothing happened; after it a reply or a task may be lost with the process: the sender sends again
+ * (duplicate rule), a claimed delivery is read back.
+ * DIAGNOSTICS "store refuses" (disk full; senders get 207) and "store failed" (I/O error; the engine stops silently and at once).
+ */
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "control.h"
+#include "crash.h"
+#include "fsutil.h"
+#include "inner.h"
+#include "log.h"
+#include "xmem.h"
+
+#define IDLE_US 1000000LL           /* an idle turn: expiry, disk floor, counts of the loop */
+#define PROBE_US 2000000LL          /* how often a refusing store is tried again */
+#define EXPIRE_MAX 200
+
+int engine_open(struct engine **out, const struct engine_env *env, struct err *e)
+{
+    struct engine *g = xcalloc(1, sizeof *g);
+    int64_t recovered = 0;
+    g->env = *env;
+    g->conf = env->conf;
+    g->frames_last = &g->frames;
+    g->tasks_last = &g->tasks_out;
+    g->started_us = clock_now_us();
+    /* Reply ids: microseconds since 1970 never repeat across starts (base 36: 11 characters). */
+    g->reply_id = (uint64_t)g->started_us;
+    *out = g;
+    g->zones = xcalloc(g->conf->n_listeners, sizeof(struct zone *));
+    for (size_t i = 0; i < g->conf->n_listeners; i++) {
+        const struct listener_conf *lc = &g->conf->listeners[i];
+        for (size_t k = 0; k < lc->parser->options.n; k++) {
+            const struct option_row *row = &lc->parser->options.rows[k];
+            char *name;
+            if (row->type != OPT_ZONE)
+                continue;
+            memcpy(&name, (const char *)lc->parser_options + row->offset, sizeof name);
+            if (name && zone_load(&g->zones[i], name, e))
+                return err_prefix(e, "listen \"%s\"", lc->name);
+        }
+    }
+    for (size_t i = 0; i < g->conf->n_writers; i++)
+        if (g->conf->writers[i].settle_unknown_us > g->settle_us)
+            g->settle_us = g->conf->writers[i].settle_unknown_us;
+    if (store_put_config(env->store, g->conf->hash, &g->config_number, e) ||
+        store_recover(env->store, g->started_us, g->settle_us, &recovered, e) || store_commit(env->store, e))
+        return -1;
+    log_event(LOG_INFO, "engine started", log_word("node", g->conf->node), log_word("config", g->conf->hash), log_int("number", g->config_number),
+              log_int("unknown", recovered));
+    return dispatch_open(g, e);
+}
+
+void engine_set_loop(struct engine *g, struct loop *loop)
+{
+    g->env.loop = loop;
+}
+
+void engine_stop(struct engine *g)
+{
+    __atomic_store_n(&g->stop, 1, __ATOMIC_RELEASE);
+    mailbox_wake(g->env.inbox);
+}
+
+void engine_close(struct engine *g)
+{
+    if (!g)
+        return;
+    dispatch_close(g);
+    for (size_t i = 0; g->zones && i < g->conf->n_listeners; i++)
+        zone_free(g->zones[i]);
+    free(g->zones);
+    arena_free(g->spare);
+    free(g);
+}
+
+static void take_count(void *ctx, const char *listener, const char *what, int64_t n)
+{
+    struct engine *g = ctx;
+    struct err e = ERR_INIT;
+    if (store_count(g->env.store, listener, what, n, &e))
+        log_err(LOG_ERROR, "cannot count", &e);
+}
+
+static void put_answer(struct engine *g, struct task *t)
+{
+    t->mail.next = NULL;
+    struct task **p = &g->answers;
+    while (*p)
+        p = (struct task **)(void *)&(*p)->mail.next;
+    *p = t;
+}
+
+
+static void free_answers(struct engine *g)
+{
+    for (struct task *t = g->answers, *next; t; t = next) {
+        next = (struct task *)(void *)t->mail.next;
+        task_free(t);
+    }
+    g->answers = NULL;
+}
+
+static void run_control(struct engine *g, struct control_mail *c)
+{
+    struct err e = ERR_INIT;
+    c->answer = command_run(g, c->request, &e);
+    mailbox_post(g->env.control_replies, &c->mail);
+}
+
+/* Nothing of the batch was stored. Frames are refused, answers are kept for the next try, claims are forgotten. */
+static int batch_failed(struct engine *g, const struct err *why)
+{
+    log_err(LOG_ERROR, why->kind == ERR_TEMP ? "store refuses" : "store failed", why);
+    store_rollback(g->env.store);
+    if (why->kind != ERR_TEMP)
+        return -1; /* after an I/O error nobody is told anything: every sender sends again */
+    intake_reply(g, false);
+    /* An answer that could not be kept: its delivery is still CLAIMED on disk and is read back when the store takes again. */
+    g->must_recover = g->must_recover || g->answers != NULL;
+    dispatch_drop(g);
+    for (struct task *t = g->answers; t; t = (struct task *)(void *)t->mail.next)
+        for (size_t i = 0; i < g->n_writers; i++) {
+            struct active *x = dispatch_find(&g->writers[i], t->delivery_id);
+            if (t->kind == TASK_STEP && x)
+                dispatch_forget(&g->writers[i], x);
+        }
+    free_answers(g);
+    g->is_refusing = true;
+    g->probe_us = clock_mono_us() + PROBE_US;
+    if (g->env.loop)
+        loop_set_accepting(g->env.loop, false);
+    return 0;
+}
+
+static int close_batch(struct engine *g)
+{
+    struct err e = ERR_INIT;
+    CRASH_POINT("before_commit");
+    if (store_is_dirty(g->env.store) && store_commit(g->env.store, &e))
+        return batch_failed(g, &e);
+    CRASH_POINT("after_commit");
+    intake_reply(g, true);
+    CRASH_POINT("after_reply");
+    dispatch_send(g);
+    free_answers(g);
+    return 0;
+}
+
+static int take_mail(struct engine *g, struct mail *m, struct err *e)
+{
+    switch ((enum mail_kind)m->kind) {
+    case MAIL_FRAME:
+        return intake_frame(g, (struct frame *)(void *)m, e);
+    case MAIL_TASK:
+        put_answer(g, (struct task *)(void *)m);
+        return settle_task(g, (struct task *)(void *)m, clock_now_us(), e);
+    case MAIL_CONTROL:
+        run_control(g, (struct control_mail *)(void *)m);
+        return 0;
+    }
+    return err_set(e, ERR_BUG, "engine", "unknown mail");
+}
+
+static bool batch_is_full(const struct engine *g, int64_t opened_us)
+{
+    return g->frames_bytes >= (size_t)g->conf->store.commit_bytes || clock_mono_us() - opened_us >= g->conf->store.commit_delay_us;
+}
+
+/* The store is asked whether it takes again: disk floor and a commit of its own. */
+static void probe(struct engine *g)
+{
+    struct err e = ERR_INIT;
+    int64_t recovered = 0;
+    int percent = fs_free_percent(g->conf->store.path);
+    bool is_low = percent >= 0 && percent < g->conf->store.disk_free_min_percent;
+    if (g->is_refusing && !is_low && clock_mono_us() >= g->probe_us) {
+        g->probe_us = clock_mono_us() + PROBE_US;
+        if (store_put_memory(g->env.store, "engine", "probe", clock_now_us(), &e) == 0 &&
+            (!g->must_recover || store_recover(g->env.store, clock_now_us(), g->settle_us, &recovered, &e) == 0) &&
+            store_commit(g->env.store, &e) == 0) {
+            g->is_refusing = false;
+            g->must_recover = false;
+            log_event(LOG_INFO, "store takes again", log_int("disk_free_percent", percent));
+            if (g->env.loop)
+                loop_set_accepting(g->env.loop, true);
+        } else {
+            store_rollback(g->env.store);
+        }
+    } else if (!g->is_refusing && is_low) {
+        g->is_refusing = true;
+        g->probe_us = clock_mono_us() + PROBE_US;
+        log_event(LOG_ERROR, "disk is nearly full: not accepting", log_int("disk_free_percent", percent));
+        if (g->env.loop)
+            loop_set_accepting(g->env.loop, false);
+    }
+}
+
+static int idle(struct engine *g, struct err *e)
+{
+    size_t erased = 0;
+    if (g->env.loop)
+        loop_take_counts(g->env.loop, take_count, g);
+    probe(g);
+    if (g->conf->store.keep_delivered_us > 0 &&
+        store_expire(g->env.store, clock_now_us() - g->conf->store.keep_delivered_us, EXPIRE_MAX, &erased, e))
+        return -1;
+    return 0;
+}
+
+static int turn(struct engine *g, struct mail *list)
+{
+    struct err e = ERR_INIT;
+    int64_t opened = clock_mono_us();
+    while (list) {
+        struct mail *m = list;
+        list = m->next;
+        m->next = NULL;
+        if (take_mail(g, m, &e)) {
+            if (batch_failed(g, &e))
+                return -1;
+            e = ERR_INIT;
+            opened = clock_mono_us();
+        } else if (batch_is_full(g, opened)) {
+            if (dispatch_turn(g, clock_now_us(), &e) ? batch_failed(g, &e) : close_batch(g))
+                return -1;
+            opened = clock_mono_us();
+        }
+    }
+    if (!g->is_refusing && dispatch_turn(g, clock_now_us(), &e))
+        return batch_failed(g, &e);
+    return close_batch(g);
+}
+
+int engine_run(struct engine *g)
+{
+    int64_t idle_at = 0;
+    while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE)) {
+        int64_t now = clock_now_us(), mono = clock_mono_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
+        if (due >= 0 && due - now < wait)
+            wait = due > now ? due - now : 0;
+        (void)mailbox_wait(g->env.inbox, wait);
+        struct err e = ERR_INIT;
+        if (mono >= idle_at) {
+            idle_at = mono + IDLE_US;
+            if (idle(g, &e) && batch_failed(g, &e))
+                return -1;
+        }
+        if (turn(g, mailbox_take_all(g->env.inbox)))
+            return -1;
+    }
+    /* Stop: what was taken is committed; what still waits in the inbox was promised nothing. */
+    struct err e = ERR_INIT;
+    (void)idle(g, &e);
+    return turn(g, mailbox_take_all(g->env.inbox));
+}

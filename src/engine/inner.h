@@ -1,0 +1,93 @@
+/*
+ * inner - what the files of the engine share: its state, and who does which part of a turn.
+ * Thread: engine only.
+ */
+#ifndef LABRELAY_ENGINE_INNER_H
+#define LABRELAY_ENGINE_INNER_H
+#include "courier.h"
+#include "engine.h"
+#include "rule.h"
+#include "zone.h"
+
+#define ACTIVE_MAX 256              /* deliveries of a writer held in memory; the rest waits in the store */
+#define LANE_HASH 1024
+
+struct active {                     /* one delivery in memory */
+    struct delivery d;
+    bool is_busy;                   /* a task is under way */
+    struct active *next;
+};
+
+struct writer_run {                 /* a writer of the config, running */
+    const struct writer_conf *conf;
+    struct writer *w;
+    struct courier_pool *pool;
+    struct active *first;           /* in order of next_us, id */
+    size_t n_active, n_busy;
+    bool is_chore_busy;
+    int64_t chore_next_us;          /* the writer wants to be asked again then */
+    bool is_exhausted;              /* the store had no more due ones at the last look */
+    int64_t look_next_us;
+    int64_t delivered, requests;    /* since start */
+    enum writer_mode last_mode;
+};
+
+struct pending_frame {              /* a frame of the open batch: its reply waits for the commit */
+    struct frame *f;
+    struct arena *a;
+    struct parse_result parsed;
+    enum frame_fate *fates;
+    bool is_parsed;
+    int64_t message_id;
+    int64_t started_us;
+    struct pending_frame *next;
+};
+
+struct engine {
+    struct engine_env env;
+    const struct config *conf;
+    int64_t config_number;
+    struct zone **zones;            /* per listener; NULL where its parser has none */
+    struct writer_run *writers;
+    size_t n_writers;
+    struct pending_frame *frames, **frames_last;
+    size_t frames_bytes, n_frames;
+    struct task *answers;           /* applied in this batch; freed after the commit */
+    struct task *tasks_out, **tasks_last;   /* leave after the commit */
+    uint64_t reply_id;
+    struct arena *spare;            /* a reset arena for the next frame */
+    int64_t stored_frames, started_us;
+    bool is_refusing;               /* the store does not take more: 207 */
+    bool must_recover;              /* answers were lost to a failed commit: their deliveries are read back */
+    int64_t settle_us;              /* the longest settle-unknown of the writers */
+    int64_t probe_us;
+    int stop;                       /* atomic */
+};
+
+/* intake.c: one frame into the open batch; always leaves a pending_frame. ERR_TEMP/ERR_BUG only. */
+int  intake_frame(struct engine *g, struct frame *f, struct err *e);
+/* Posts the replies of the batch: after a commit, or as refusals when it failed. */
+void intake_reply(struct engine *g, bool is_committed);
+
+/* dispatch.c */
+int  dispatch_open(struct engine *g, struct err *e);
+int  dispatch_turn(struct engine *g, int64_t now, struct err *e);       /* loads, claims, arms; tasks go to g->tasks_out */
+int64_t dispatch_next_us(struct engine *g, int64_t now);                /* when something may be due; -1: nothing known */
+void dispatch_send(struct engine *g);                                   /* after the commit */
+void dispatch_drop(struct engine *g);                                   /* commit failed: as if never prepared */
+void dispatch_close(struct engine *g);
+struct active *dispatch_find(struct writer_run *w, int64_t delivery_id);
+void dispatch_forget(struct writer_run *w, struct active *x);           /* out of memory; the store has it */
+void dispatch_wake(struct engine *g, const char *writer);               /* something new may be due */
+
+/* settle.c: what a finished task means for its delivery */
+int  settle_task(struct engine *g, struct task *t, int64_t now, struct err *e);
+
+/* command.c: one control request; returns the JSON answer (heap) */
+char *command_run(struct engine *g, const char *request, struct err *e);
+
+/* version.c: which of two versions of a result is newer */
+enum version_order { VERSION_NEWER, VERSION_SAME, VERSION_TIE, VERSION_OLDER };
+enum version_order version_compare(int64_t issued_us, int rank, const char *body, int64_t other_issued_us, int other_rank, const char *other_body);
+int  version_rank_of(enum obs_status s);
+#endif

@@ -1,0 +1,389 @@
+/*
+ * NAME intake - a frame becomes messages and deliveries in the open batch; its reply waits for the commit.
+ *
+ * Every frame ends in exactly one count (stored, refused, quarantined, duplicate) and every observation of a stored message in one
+ * delivery or account: `labrelay verify` adds both up again.
+ * DIAGNOSTICS received/stored/rejected lines: ids, counts, codes, paths.
+ */
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "inner.h"
+#include "log.h"
+#include "text.h"
+#include "xmem.h"
+
+#define ARENA_FACTOR 12             /* arena cap: this many times the frame … */
+#define ARENA_EXTRA ((size_t)4 << 20)   /* … plus this: a stated cap for hostile structure */
+
+static int sha_normalized(struct span raw, unsigned char out[32])
+{
+    /* Line ends unified: the same message resent by a bridge that turns CR into CRLF is the same message (STANDARDS 3.7). */
+    if (span_find(raw, '\n') == raw.n) {
+        text_sha256(raw.p, raw.n, out);
+        return 0;
+    }
+    char *p = xmalloc(raw.n);
+    size_t n = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        char c = raw.p[i];
+        if (c == '\n' && i && raw.p[i - 1] == '\r')
+            continue;
+        p[n++] = c == '\n' ? '\r' : c;
+    }
+    text_sha256(p, n, out);
+    free(p);
+    return 0;
+}
+
+static int count(struct engine *g, const char *channel, const char *what, struct err *e)
+{
+    return store_count(g->env.store, channel, what, 1, e);
+}
+
+static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw, enum message_state state, const char *reason,
+                     const struct rec_message *head, struct err *e)
+{
+    const char *channel = g->conf->listeners[pf->f->listener_index].name;
+    struct store_message m = {.channel = channel, .received_us = pf->f->received_us, .peer = pf->f->peer, .state = state, .reason = reason,
+                              .raw = raw, .config = g->config_number};
+    if (head) {
+        m.source_app = head->source_app.value;
+        m.source_facility = head->source_facility.value;
+        m.control_id = head->control_id;
+        m.kind = head->kind;
+    }
+    (void)sha_normalized(raw, m.sha256);
+    if (store_put_message(g->env.store, &m, e) || count(g, channel, state == MESSAGE_REFUSED ? "refused" : "quarantined", e))
+        return -1;
+    if (!pf->message_id)
+        pf->message_id = m.id;
+    log_event(LOG_WARNING, state == MESSAGE_REFUSED ? "refused" : "quarantined", log_id("msg", 'm', m.id), log_word("channel", channel),
+              log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)raw.n), log_word("reason", reason));
+    return 0;
+}
+
+static int64_t issued_of(const struct zone *z, const struct record *r, const struct rec_observation *o, int64_t received_us)
+{
+    int64_t us;
+    if (zone_ts_us(z, &r->report.issued_at, &us) || zone_ts_us(z, &o->analysed_at, &us) || zone_ts_us(z, &r->message->sent_at, &us))
+        return us;
+    return received_us;
+}
+
+/* A new version meets the open ones of its key. Sets d->state/reason when it does not go ahead. */
+static int meet_open_versions(struct engine *g, struct delivery *d, struct err *e)
+{
+    struct delivery *v = NULL;
+    size_t n = 0;
+    int rc = -1;
+    if (store_find_open(g->env.store, d->result_key, &v, &n, e))
+        return -1;
+    for (size_t i = 0; i < n && d->state == DELIVERY_READY; i++) {
+        struct delivery *o = &v[i];
+        switch (version_compare(d->issued_us, d->rank, d->body, o->issued_us, o->rank, o->body)) {
+        case VERSION_SAME:
+            d->state = DELIVERY_SUPERSEDED;
+            delivery_set(&d->reason, "SAME_AGAIN");
+            break;
+        case VERSION_OLDER:
+            d->state = DELIVERY_SUPERSEDED;
+            delivery_set(&d->reason, "OLDER");
+            break;
+        case VERSION_TIE:
+            if (o->state == DELIVERY_HELD && strcmp(o->reason, "VERSION_TIE") == 0)
+                break;
+            d->state = DELIVERY_HELD;
+            delivery_set(&d->reason, "VERSION_TIE");
+            break;
+        case VERSION_NEWER:
+            break;
+        }
+    }
+    for (size_t i = 0; i < n && d->state == DELIVERY_READY; i++) {
+        struct delivery *o = &v[i];
+        /* What may have reached Go.Data already must be settled first; the lane keeps the order. */
+        bool is_open_end = o->state == DELIVERY_CLAIMED || (o->state == DELIVERY_WAITING && o->step != STEP_FIND);
+        struct writer_run *w = NULL;
+        struct active *x = NULL;
+        for (size_t k = 0; k < g->n_writers && !x; k++) {
+            w = &g->writers[k];
+            x = dispatch_find(w, o->id);
+        }
+        if (is_open_end || (x && x->is_busy))
+            continue;
+        o->state = DELIVERY_SUPERSEDED;
+        delivery_set(&o->reason, "OLDER");
+        if (store_update_delivery(g->env.store, o, e))
+            goto out;
+        if (x)
+            dispatch_forget(w, x);
+    }
+    rc = 0;
+out:
+    deliveries_free(v, n);
+    return rc;
+}
+
+static char *dup_span(struct span s)
+{
+    return xstrndup(s.n ? s.p : "", s.n);
+}
+
+static int deliver_observation(struct engine *g, struct pending_frame *pf, int64_t message_id, const struct record *r, unsigned ri, unsigned oi, struct err *e)
+{
+    const struct rec_observation *o = &r->observations[oi];
+    struct rule_result rr;
+    struct built b = {.hold = NULL};
+    struct delivery d = {0};
+    int rc = -1;
+    if (rule_run(g->conf->rules, r, o, pf->a, &rr, NULL, e))
+        return -1;
+    if (rr.action == RULE_DROP)
+        return store_account(g->env.store, message_id, "dropped", rr.reason, o->parts, e);
+
+    const struct writer_conf *wc = rr.writer ? config_writer_find(g->conf, rr.writer) : NULL;
+    if (wc && wc->ops->build(wc->options, r, o, &rr.lab, pf->a, &b, e))
+        return -1;
+    d.message_id = message_id;
+    d.record_index = ri;
+    d.observation_index = oi;
+    d.parts = o->parts;
+    d.path = dup_span(o->path);
+    d.route = xstrdup(rr.route ? rr.route : "");
+    d.config = g->config_number;
+    d.writer = xstrdup(wc ? wc->name : "");
+    d.result_key = dup_span(b.result_key);
+    d.issued_us = issued_of(g->zones[pf->f->listener_index], r, o, pf->f->received_us);
+    d.rank = rr.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
+    d.who = dup_span(b.who);
+    d.body = dup_span(b.body);
+    d.step = STEP_FIND;
+    d.next_us = pf->f->received_us;
+    d.state = DELIVERY_READY;
+    d.updated_us = pf->started_us;
+    if (rr.action == RULE_HOLD || b.hold) {
+        d.state = DELIVERY_HELD;
+        d.reason = xstrdup(rr.action == RULE_HOLD ? rr.reason : b.hold);
+        d.detail = dup_span(span_has(rr.table_key) ? rr.table_key : rr.action == RULE_HOLD ? rr.detail : b.hold_detail);
+    } else {
+        d.reason = xstrdup("");
+        d.detail = xstrdup("");
+    }
+    char lane[256];
+    if (span_has(b.lane_hint))
+        (void)snprintf(lane, sizeof lane, "%s/s:%.*s", d.writer, SPAN_ARG(b.lane_hint));
+    else
+        (void)snprintf(lane, sizeof lane, "%s/m:%lld", d.writer, (long long)message_id);
+    d.lane = xstrdup(lane);
+    d.person_id = xstrdup("");
+    d.person_type = xstrdup("");
+    d.remote_id = xstrdup("");
+    if (d.state == DELIVERY_READY && d.result_key[0] && meet_open_versions(g, &d, e))
+        goto out;
+    if (store_put_delivery(g->env.store, &d, e))
+        goto out;
+    if (d.state == DELIVERY_READY)
+        dispatch_wake(g, d.writer);
+    rc = 0;
+out:
+    delivery_clear(&d);
+    return rc;
+}
+
+static int store_accepted(struct engine *g, struct pending_frame *pf, const struct parsed *p, enum frame_fate *fate, struct err *e)
+{
+    const char *channel = g->conf->listeners[pf->f->listener_index].name;
+    struct store_message m = {.channel = channel, .source_app = p->message.source_app.value, .source_facility = p->message.source_facility.value,
+                              .control_id = p->message.control_id, .kind = p->message.kind, .received_us = pf->f->received_us,
+                              .peer = pf->f->peer, .state = MESSAGE_STORED, .reason = "", .raw = p->raw, .observations = p->observations,
+                              .config = g->config_number};
+    int64_t old_id;
+    enum message_state old_state;
+    bool is_reused = false;
+    unsigned deliveries = 0, accounted = 0;
+    (void)sha_normalized(p->raw, m.sha256);
+    for (size_t i = 0; i < p->n_problems; i++)
+        m.warnings += p->problems[i].severity == 'W';
+    if (span_has(m.control_id)) {
+        if (store_find_duplicate(g->env.store, &m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, &is_reused, e))
+            return -1;
+        if (old_id && old_state == MESSAGE_STORED) {
+            *fate = FATE_DUPLICATE;
+            if (!pf->message_id)
+                pf->message_id = old_id;
+            log_event(LOG_INFO, "duplicate", log_id("msg", 'm', old_id), log_word("channel", channel), log_span("control", m.control_id));
+            return count(g, channel, "duplicate", e);
+        }
+    }
+    if (p->fate == PARSE_FILTER)
+        m.reason = p->filter_reason;
+    if (store_put_message(g->env.store, &m, e) || count(g, channel, "stored", e))
+        return -1;
+    if (!pf->message_id)
+        pf->message_id = m.id;
+    *fate = FATE_STORED;
+    if (is_reused)
+        log_event(LOG_WARNING, "control id used again with other content", log_id("msg", 'm', m.id), log_word("channel", channel));
+    if (p->fate == PARSE_FILTER) {
+        if (p->observations && store_account(g->env.store, m.id, "dropped", p->filter_reason, p->observations, e))
+            return -1;
+        accounted = p->observations;
+    }
+    for (unsigned ri = 0; p->fate == PARSE_ACCEPT && ri < p->n_records; ri++) {
+        struct record *r = &p->records[ri];
+        for (unsigned oi = 0; oi < r->n; oi++) {
+            const struct rec_observation *o = &r->observations[oi];
+            accounted += o->parts;
+            if (o->role == OBS_RESULT) {
+                deliveries++;
+                if (deliver_observation(g, pf, m.id, r, ri, oi, e))
+                    return -1;
+                continue;
+            }
+            bool is_part = o->role == OBS_PART || o->role == OBS_ATTACHMENT || o->role == OBS_PANEL;
+            if (store_account(g->env.store, m.id, is_part ? "part-of" : "dropped", is_part ? obs_role_name(o->role) : "NOT_A_RESULT", o->parts, e))
+                return -1;
+        }
+    }
+    if (accounted != p->observations)
+        log_event(LOG_ERROR, "observations do not add up: please report", log_id("msg", 'm', m.id), log_int("in", p->observations), log_int("out", accounted));
+    log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", channel), log_word("peer", pf->f->peer), log_span("type", m.kind),
+              log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
+              log_int("deliveries", deliveries), log_int("warnings", m.warnings), log_ms("took", clock_mono_us() - pf->started_us));
+    return 0;
+}
+
+static int store_refused(struct engine *g, struct pending_frame *pf, const struct parsed *p, enum frame_fate *fate, struct err *e)
+{
+    char reason[96] = "HL7_102";
+    bool is_quarantine = p->fate == PARSE_QUARANTINE;
+    for (size_t i = 0; i < p->n_problems; i++)
+        if (p->problems[i].severity == 'E' || p->problems[i].severity == 'F') {
+            (void)snprintf(reason, sizeof reason, "HL7_%d %s", p->problems[i].code, p->problems[i].where);
+            break;
+        }
+    *fate = is_quarantine ? FATE_QUARANTINED : FATE_REFUSED;
+    return put_aside(g, pf, p->raw, is_quarantine ? MESSAGE_QUARANTINED : MESSAGE_REFUSED, reason, &p->message, e);
+}
+
+static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err *e)
+{
+    const struct listener_conf *lc = &g->conf->listeners[pf->f->listener_index];
+    pf->fates = xcalloc(pf->parsed.n, sizeof *pf->fates);
+    for (size_t i = 0; i < pf->parsed.n; i++) {
+        struct parsed *p = &pf->parsed.v[i];
+        p->message.channel = span_of(lc->name);
+        if (count(g, lc->name, "received", e))
+            return -1;
+        switch (p->fate) {
+        case PARSE_ACCEPT:
+        case PARSE_FILTER:
+        case PARSE_SILENT:
+            if (store_accepted(g, pf, p, &pf->fates[i], e))
+                return -1;
+            break;
+        case PARSE_REFUSE:
+        case PARSE_REJECT:
+        case PARSE_QUARANTINE:
+            if (store_refused(g, pf, p, &pf->fates[i], e))
+                return -1;
+            break;
+        }
+    }
+    return 0;
+}
+
+int intake_frame(struct engine *g, struct frame *f, struct err *e)
+{
+    const struct listener_conf *lc = &g->conf->listeners[f->listener_index];
+    struct pending_frame *pf = xcalloc(1, sizeof *pf);
+    struct err pe = ERR_INIT;
+    pf->f = f;
+    pf->started_us = clock_mono_us();
+    *g->frames_last = pf;
+    g->frames_last = &pf->next;
+    g->n_frames++;
+    g->frames_bytes += f->raw_n;
+    struct span raw = span_make(f->raw, f->raw_n);
+    if (f->state != FRAME_WHOLE) {
+        if (count(g, lc->name, "received", e))
+            return -1;
+        return put_aside(g, pf, raw, MESSAGE_QUARANTINED, f->state == FRAME_TRUNCATED ? "TRUNCATED" : "OVERSIZE", NULL, e);
+    }
+    size_t cap = f->raw_n * ARENA_FACTOR + ARENA_EXTRA;
+    if (g->spare && f->raw_n <= (size_t)64 << 10) {
+        pf->a = g->spare;
+        g->spare = NULL;
+    } else {
+        pf->a = arena_new(f->raw_n <= (size_t)64 << 10 ? ((size_t)64 << 10) * ARENA_FACTOR + ARENA_EXTRA : cap);
+    }
+    if (lc->parser->parse(lc->parser_options, raw, pf->a, &pf->parsed, &pe) || pf->parsed.n == 0) {
+        const char *reason = pe.kind == ERR_LIMIT ? "TOO_LARGE" : pe.kind == ERR_NONE ? "EMPTY" : "PARSER_FAILED";
+        log_err(LOG_ERROR, "cannot parse", &pe);
+        pf->parsed = (struct parse_result){0};
+        if (count(g, lc->name, "received", e))
+            return -1;
+        return put_aside(g, pf, raw, MESSAGE_QUARANTINED, reason, NULL, e);
+    }
+    pf->is_parsed = true;
+    return intake_parsed(g, pf, e);
+}
+
+static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_committed)
+{
+    const struct listener_conf *lc = &g->conf->listeners[pf->f->listener_index];
+    struct reply *r = xcalloc(1, sizeof *r);
+    struct err e = ERR_INIT;
+    int64_t now = clock_now_us();
+    struct zone *z = g->zones[pf->f->listener_index];
+    struct reply_conf rc = {.now_us = now, .utc_offset_min = z ? zone_offset_s(z, now / 1000000) / 60 : 0, .own_app = "labrelay",
+                            .own_facility = g->conf->node, .id_seed = g->reply_id};
+    r->listener = pf->f->listener;
+    r->conn = pf->f->conn;
+    r->seq = pf->f->seq;
+    r->mail.bytes = pf->f->raw_n; /* what it gives back to the byte budget */
+    r->message_id = pf->message_id;
+    if (!pf->is_parsed) {
+        r->status = is_committed ? FATE_QUARANTINED : FATE_BUSY;
+        return r;
+    }
+    if (!is_committed)
+        for (size_t i = 0; i < pf->parsed.n; i++)
+            pf->fates[i] = FATE_BUSY;
+    r->status = (int)pf->fates[0];
+    if (lc->parser->reply(lc->parser_options, &pf->parsed, pf->fates, &rc, pf->a, &r->payloads, &r->n, &e)) {
+        log_err(LOG_ERROR, "cannot build the reply", &e);
+        r->is_close = true;
+    }
+    g->reply_id += pf->parsed.n * 2 + 1;
+    return r;
+}
+
+void intake_reply(struct engine *g, bool is_committed)
+{
+    struct pending_frame *next;
+    for (struct pending_frame *pf = g->frames; pf; pf = next) {
+        next = pf->next;
+        if (pf->fates == NULL && pf->is_parsed)
+            pf->fates = xcalloc(pf->parsed.n, sizeof *pf->fates);
+        struct reply *r = answer(g, pf, is_committed);
+        mailbox_post(g->env.replies, &r->mail);
+        free(pf->fates);
+        frame_free(pf->f);
+        if (pf->a && !g->spare && arena_used(pf->a) <= (size_t)256 << 10) {
+            arena_reset(pf->a);
+            g->spare = pf->a;
+        } else {
+            arena_free(pf->a);
+        }
+        free(pf);
+    }
+    g->frames = NULL;
+    g->frames_last = &g->frames;
+    g->n_frames = 0;
+    g->frames_bytes = 0;
+}

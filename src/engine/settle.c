@@ -1,0 +1,168 @@
+/*
+ * NAME settle - what a finished task means for its delivery, in the open batch.
+ *
+ * Exactly once: a delivery whose write may have been executed goes to WAITING with STEP_READBACK, due after settle-unknown; it is
+ * written again only after a look that found nothing. An update that may have been executed is simply done again: it compares first.
+ * DIAGNOSTICS one line per answer: ids, verdict, HTTP status, reason word, tries, and where the time went.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "crash.h"
+#include "inner.h"
+#include "log.h"
+#include "xmem.h"
+
+#define RETRY_FIRST_US 5000000LL    /* 5 s, doubled up to retry-max */
+
+static int64_t back_off(const struct writer_conf *c, int tries)
+{
+    int64_t us = RETRY_FIRST_US;
+    for (int i = 1; i < tries && us < c->retry_max_us; i++)
+        us *= 2;
+    return us < c->retry_max_us ? us : c->retry_max_us;
+}
+
+static void wait_until(struct delivery *d, enum delivery_state s, int64_t us, const struct task *t)
+{
+    d->state = s;
+    d->next_us = us;
+    d->tries++;
+    delivery_set(&d->reason, t->reason);
+    delivery_set(&d->detail, t->detail);
+}
+
+static int put_target(struct engine *g, const struct delivery *d, const char *remote_id, bool is_tombstone, int64_t now, struct err *e)
+{
+    struct store_target t = {.remote_id = xstrdup(remote_id), .person_id = xstrdup(d->person_id), .person_type = xstrdup(d->person_type),
+                             .body = xstrdup(d->body), .issued_us = d->issued_us, .rank = d->rank, .written_us = now,
+                             .delivery_id = d->id, .is_tombstone = is_tombstone};
+    memcpy(t.result_key, d->result_key, strnlen(d->result_key, sizeof t.result_key - 1));
+    memcpy(t.k, d->result_key, strnlen(d->result_key, sizeof t.k - 1));
+    int rc = store_put_target(g->env.store, &t, e);
+    store_target_clear(&t);
+    return rc;
+}
+
+static int finish_write(struct engine *g, struct delivery *d, const char *remote_id, int64_t now, struct err *e)
+{
+    bool is_removed = d->rank == RANK_WITHDRAWN;
+    d->state = is_removed ? DELIVERY_WITHDRAWN : DELIVERY_DELIVERED;
+    delivery_set(&d->remote_id, remote_id);
+    delivery_set(&d->reason, "");
+    delivery_set(&d->detail, "");
+    return put_target(g, d, remote_id, is_removed, now, e);
+}
+
+static void after_find(struct writer_run *w, struct delivery *d, const struct task *t)
+{
+    char lane[256];
+    size_t n = 0;
+    const char *parts[] = {w->conf->name, "/", t->found_id};
+    lane[0] = '\0';
+    for (size_t i = 0; i < 3; i++) {
+        size_t k = strlen(parts[i]);
+        if (n + k >= sizeof lane)
+            k = sizeof lane - 1 - n;
+        memcpy(lane + n, parts[i], k);
+        n += k;
+    }
+    lane[n] = '\0';
+    delivery_set(&d->lane, lane);
+    delivery_set(&d->person_id, t->found_id);
+    delivery_set(&d->person_type, t->found_type);
+    d->state = DELIVERY_READY;
+    d->step = STEP_CREATE; /* decided against the target when its turn comes */
+}
+
+static int apply(struct engine *g, struct writer_run *w, struct delivery *d, const struct task *t, int64_t now, struct err *e)
+{
+    enum delivery_step step = t->step;
+    switch (t->verdict) {
+    case VERDICT_DELIVERED:
+        switch (step) {
+        case STEP_FIND:
+            after_find(w, d, t);
+            return 0;
+        case STEP_CREATE:
+            return finish_write(g, d, t->created_id, now, e);
+        case STEP_UPDATE:
+        case STEP_REMOVE:
+            return finish_write(g, d, d->remote_id, now, e);
+        case STEP_READBACK:
+            if (d->remote_id[0]) { /* an update or removal with an open end: do it again, it compares first */
+                d->state = DELIVERY_READY;
+                d->step = d->rank == RANK_WITHDRAWN ? STEP_REMOVE : STEP_UPDATE;
+                d->next_us = now;
+                return 0;
+            }
+            if (!t->is_absent)
+                return finish_write(g, d, t->created_id, now, e);
+            d->state = DELIVERY_READY;
+            d->step = STEP_CREATE;
+            d->next_us = now;
+            return 0;
+        }
+        return 0;
+    case VERDICT_RETRY_LATER:
+        wait_until(d, DELIVERY_WAITING, now + (t->retry_after_us > 0 && t->retry_after_us < w->conf->retry_max_us ? t->retry_after_us : back_off(w->conf, d->tries + 1)), t);
+        return 0;
+    case VERDICT_UNREACHABLE:
+        wait_until(d, DELIVERY_WAITING, now + back_off(w->conf, 1), t); /* the writer's own pause spaces the tries */
+        return 0;
+    case VERDICT_UNAUTHORIZED:
+        if (d->state == DELIVERY_CLAIMED)
+            d->state = DELIVERY_READY; /* nothing was executed; the login chore comes first */
+        return 0;
+    case VERDICT_REJECTED:
+        d->state = DELIVERY_HELD;
+        delivery_set(&d->reason, t->reason && t->reason[0] ? t->reason : "REJECTED");
+        delivery_set(&d->detail, t->evidence && t->evidence[0] ? t->evidence : t->detail);
+        return 0;
+    case VERDICT_UNKNOWN:
+        wait_until(d, DELIVERY_WAITING, now + w->conf->settle_unknown_us, t);
+        if (step == STEP_CREATE)
+            d->step = STEP_READBACK;
+        return 0;
+    }
+    return 0;
+}
+
+int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
+{
+    struct writer_run *w = NULL;
+    for (size_t i = 0; i < g->n_writers; i++)
+        if (g->writers[i].conf->name == t->writer)
+            w = &g->writers[i];
+    if (!w)
+        return err_set(e, ERR_BUG, "settle", "a task of an unknown writer");
+    w->requests += t->requests;
+    w->conf->ops->settle(w->w, t, now);
+    if (t->kind == TASK_CHORE) {
+        w->is_chore_busy = false;
+        return 0;
+    }
+    struct active *x = dispatch_find(w, t->delivery_id);
+    if (!x)
+        return err_set(e, ERR_BUG, "settle", "an answer for delivery d%lld that is not under way", (long long)t->delivery_id);
+    struct delivery *d = &x->d;
+    enum delivery_state before = d->state;
+    if (apply(g, w, d, t, now, e) || store_update_delivery(g->env.store, d, e))
+        return -1;
+    CRASH_POINT("settled");
+    if (d->state == DELIVERY_DELIVERED)
+        w->delivered++;
+    x->is_busy = false;
+    w->n_busy--;
+    log_event(t->verdict == VERDICT_DELIVERED ? LOG_INFO : LOG_WARNING, "answer", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id),
+              log_word("writer", t->writer), log_word("step", delivery_step_name(t->step)), log_word("verdict", verdict_name(t->verdict)),
+              log_word("status", delivery_state_name(d->state)), log_word("reason", d->reason), log_int("http", t->http_status),
+              log_int("tries", d->tries), log_ms("took", t->ended_us - t->started_us));
+    if (d->state != DELIVERY_READY || before != DELIVERY_READY) {
+        if (d->state == DELIVERY_READY)
+            dispatch_wake(g, w->conf->name);
+        dispatch_forget(w, x); /* ended, held or waiting: the store has it */
+    }
+    return 0;
+}

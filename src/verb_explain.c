@@ -1,0 +1,251 @@
+/*
+ * NAME labrelay explain - what would become of a file: parse, record, route with the deciding lines, person it would look for, exact JSON.
+ * Stores nothing, sends nothing, asks nobody.
+ * EXIT 0 the message would be accepted, 1 it would be refused.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "fsutil.h"
+#include "rule.h"
+
+#define FILE_MAX_BYTES ((size_t)64 << 20)
+#define ARENA_BYTES ((size_t)512 << 20)
+
+struct explained {
+    const struct config *conf;
+    const struct listener_conf *lc;
+    struct arena *a;
+    struct buf *b;
+    bool is_json;
+};
+
+static const char *fate_text(enum parse_fate f)
+{
+    switch (f) {
+    case PARSE_ACCEPT: return "accepted";
+    case PARSE_FILTER: return "accepted, nothing to deliver";
+    case PARSE_REFUSE: return "refused: its content is wrong";
+    case PARSE_REJECT: return "rejected: this kind of message is not taken here";
+    case PARSE_QUARANTINE: return "quarantined: it cannot be read";
+    case PARSE_SILENT: return "an acknowledgement: never answered";
+    }
+    return "?";
+}
+
+static void problems(struct explained *x, const struct parsed *p)
+{
+    if (x->is_json) {
+        buf_json_key(x->b, "problems");
+        buf_addc(x->b, '[');
+    }
+    for (size_t i = 0; i < p->n_problems; i++) {
+        const struct problem *q = &p->problems[i];
+        if (x->is_json) {
+            char sev[2] = {q->severity, '\0'};
+            buf_json_sep(x->b);
+            buf_addc(x->b, '{');
+            buf_json_kv(x->b, "severity", sev);
+            buf_json_kint(x->b, "code", q->code);
+            buf_json_kv(x->b, "where", q->where);
+            buf_json_kv(x->b, "name", q->name);
+            buf_json_kv(x->b, "text", q->text);
+            buf_addc(x->b, '}');
+        } else {
+            buf_addf(x->b, "  %s %d at %s: %s (%s)\n", q->severity == 'W' ? "warning" : q->severity == 'I' ? "note" : "error", q->code, q->where, q->text, q->name);
+        }
+    }
+    if (x->is_json)
+        buf_addc(x->b, ']');
+}
+
+static const char *action_text(const struct rule_result *rr, const struct built *bu)
+{
+    if (rr->action == RULE_DROP)
+        return "dropped";
+    if (rr->action == RULE_HOLD || bu->hold)
+        return "held";
+    return rr->is_withdrawal ? "withdraw" : "send";
+}
+
+static int observation(struct explained *x, const struct record *r, const struct rec_observation *o, struct err *e)
+{
+    struct rule_result rr;
+    struct built bu = {.hold = NULL};
+    struct rule_trace t = {.a = x->a};
+    if (o->role != OBS_RESULT) {
+        if (x->is_json) {
+            buf_json_sep(x->b);
+            buf_addc(x->b, '{');
+            buf_json_opt(x->b, "path", o->path);
+            buf_json_kv(x->b, "role", obs_role_name(o->role));
+            buf_addc(x->b, '}');
+        } else {
+            buf_addf(x->b, "%.*s: not a result: %s\n", SPAN_ARG(o->path), obs_role_name(o->role));
+        }
+        return 0;
+    }
+    if (rule_run(x->conf->rules, r, o, x->a, &rr, &t, e))
+        return -1;
+    const struct writer_conf *wc = rr.writer ? config_writer_find(x->conf, rr.writer) : NULL;
+    if (wc && rr.action != RULE_DROP && wc->ops->build(wc->options, r, o, &rr.lab, x->a, &bu, e))
+        return -1;
+    const char *reason = rr.action != RULE_SEND_LAB ? rr.reason : bu.hold;
+    struct span detail = rr.action == RULE_SEND_LAB ? bu.hold_detail : span_has(rr.table_key) ? rr.table_key : rr.detail;
+    if (x->is_json) {
+        buf_json_sep(x->b);
+        buf_addc(x->b, '{');
+        buf_json_opt(x->b, "path", o->path);
+        buf_json_kv(x->b, "role", "result");
+        buf_json_kv(x->b, "action", action_text(&rr, &bu));
+        buf_json_kv(x->b, "route", rr.route ? rr.route : "");
+        buf_json_kv(x->b, "writer", rr.writer ? rr.writer : "");
+        buf_json_kv(x->b, "reason", reason ? reason : "");
+        buf_json_opt(x->b, "detail", detail);
+        buf_json_kv(x->b, "outcome", outcome_name(rr.outcome.kind));
+        buf_json_opt(x->b, "rule", rr.outcome.rule);
+        buf_json_opt(x->b, "crosscheck", rr.outcome.crosscheck);
+        buf_json_key(x->b, "steps");
+        buf_addc(x->b, '[');
+        for (size_t i = 0; i < t.n; i++) {
+            buf_json_sep(x->b);
+            buf_addc(x->b, '{');
+            buf_json_kv(x->b, "file", t.v[i].file ? t.v[i].file : "");
+            buf_json_kint(x->b, "line", t.v[i].line);
+            buf_json_opt(x->b, "text", t.v[i].text);
+            buf_addc(x->b, '}');
+        }
+        buf_addc(x->b, ']');
+        buf_json_opt(x->b, "result_key", bu.result_key);
+        if (span_has(bu.who)) {
+            buf_json_key(x->b, "who");
+            buf_add_span(x->b, bu.who);
+        }
+        if (span_has(bu.body)) {
+            buf_json_key(x->b, "body");
+            buf_add_span(x->b, bu.body);
+        }
+        buf_addc(x->b, '}');
+        return 0;
+    }
+    buf_addf(x->b, "%.*s %.*s\n", SPAN_ARG(o->path), SPAN_ARG(o->code.n ? o->code.v[0].code : SPAN_ABSENT));
+    for (size_t i = 0; i < t.n; i++) {
+        if (t.v[i].file && t.v[i].line)
+            buf_addf(x->b, "  %s:%u: %.*s\n", t.v[i].file, t.v[i].line, SPAN_ARG(t.v[i].text));
+        else
+            buf_addf(x->b, "  %.*s\n", SPAN_ARG(t.v[i].text));
+    }
+    buf_addf(x->b, "  => %s%s%s", action_text(&rr, &bu), rr.writer && rr.action == RULE_SEND_LAB && !bu.hold ? " to " : "", rr.writer && rr.action == RULE_SEND_LAB && !bu.hold ? rr.writer : "");
+    if (reason)
+        buf_addf(x->b, ": %s (%s)", reason, reason_text(reason));
+    buf_addc(x->b, '\n');
+    if (span_has(detail))
+        buf_addf(x->b, "     %.*s\n", SPAN_ARG(detail));
+    if (rr.action == RULE_SEND_LAB && !bu.hold) {
+        buf_addf(x->b, "  looks for %.*s\n  sends     %.*s\n", SPAN_ARG(bu.who), SPAN_ARG(bu.body));
+    }
+    return 0;
+}
+
+static int message(struct explained *x, struct parsed *p, struct err *e)
+{
+    p->message.channel = span_of(x->lc->name);
+    if (x->is_json) {
+        buf_json_sep(x->b);
+        buf_addc(x->b, '{');
+        buf_json_opt(x->b, "control_id", p->message.control_id);
+        buf_json_opt(x->b, "kind", p->message.kind);
+        buf_json_kv(x->b, "fate", fate_text(p->fate));
+        buf_json_kint(x->b, "observations", p->observations);
+    } else {
+        buf_addf(x->b, "message %.*s %.*s: %s; %u observations in %zu record%s\n", SPAN_ARG(p->message.kind), SPAN_ARG(p->message.control_id), fate_text(p->fate),
+                 p->observations, p->n_records, p->n_records == 1 ? "" : "s");
+    }
+    problems(x, p);
+    if (x->is_json) {
+        buf_json_key(x->b, "records");
+        buf_addc(x->b, '[');
+    }
+    for (size_t i = 0; i < p->n_records && p->fate == PARSE_ACCEPT; i++) {
+        struct record *r = &p->records[i];
+        if (x->is_json) {
+            buf_json_sep(x->b);
+            buf_adds(x->b, "{\"record\":");
+            record_format(r, x->b);
+            buf_json_key(x->b, "results");
+            buf_addc(x->b, '[');
+        } else {
+            buf_addf(x->b, "record %zu: ", i + 1);
+            record_format(r, x->b);
+            buf_addc(x->b, '\n');
+        }
+        for (size_t k = 0; k < r->n; k++)
+            if (observation(x, r, &r->observations[k], e))
+                return -1;
+        if (x->is_json)
+            buf_adds(x->b, "]}");
+    }
+    if (x->is_json)
+        buf_adds(x->b, "]}");
+    return 0;
+}
+
+static int explain(const struct cli *c)
+{
+    const char *channel = cli_get(c, "channel");
+    struct explained x = {.is_json = cli_has(c, "json")};
+    struct parse_result pr = {.n = 0};
+    struct err e = ERR_INIT;
+    struct buf file, out;
+    int rc = EXIT_WRONG;
+    buf_init(&file, FILE_MAX_BYTES);
+    buf_init(&out, ARENA_BYTES);
+    x.b = &out;
+    struct config *conf = cli_config(c);
+    if (!conf)
+        goto out;
+    x.conf = conf;
+    x.lc = channel ? config_listener_find(conf, channel) : conf->n_listeners ? &conf->listeners[0] : NULL;
+    if (!x.lc) {
+        rc = cli_usage(c, channel ? "no listener of this name" : "the configuration has no listener");
+        goto out;
+    }
+    if (fs_load(c->args[0], &file, &e)) {
+        rc = cli_fail(&e);
+        goto out;
+    }
+    x.a = arena_new(ARENA_BYTES);
+    if (x.lc->parser->parse(x.lc->parser_options, buf_span(&file), x.a, &pr, &e)) {
+        rc = cli_fail(&e);
+        goto out;
+    }
+    if (x.is_json)
+        buf_adds(&out, "[");
+    bool is_fine = true;
+    for (size_t i = 0; i < pr.n; i++) {
+        is_fine = is_fine && (pr.v[i].fate == PARSE_ACCEPT || pr.v[i].fate == PARSE_FILTER);
+        if (message(&x, &pr.v[i], &e)) {
+            rc = cli_fail(&e);
+            goto out;
+        }
+    }
+    if (x.is_json)
+        buf_adds(&out, "]\n");
+    cli_print(&out);
+    rc = is_fine ? EXIT_FINE : EXIT_WRONG;
+out:
+    arena_free(x.a);
+    buf_clear(&file);
+    buf_clear(&out);
+    config_free(conf);
+    return rc;
+}
+
+static const struct cli_flag flags[] = {CLI_CONFIG_FLAG, {"channel", 0, "NAME", "as if it came in here; default: the first listener"}, CLI_JSON_FLAG};
+
+const struct verb verb_explain = {.name = "explain", .synopsis = "[-c FILE] [--channel NAME] [--json] FILE",
+                                  .help = "what would become of a file; stores and sends nothing (FILE - is stdin)",
+                                  .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .min_args = 1, .max_args = 1, .run = explain};

@@ -1,0 +1,42 @@
+/* NAME labrelay fields - every field of the record, with its type and source. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static int fields(const struct cli *c)
+{
+    struct buf b;
+    const char *scope = c->n_args ? c->args[0] : NULL;
+    bool is_json = cli_has(c, "json"), is_any = false;
+    buf_init(&b, (size_t)1 << 20);
+    if (is_json)
+        buf_addc(&b, '[');
+    for (size_t i = 0; i < record_fields_n; i++) {
+        const struct rec_field *f = &record_fields[i];
+        if (scope && strcmp(scope, rec_scope_name(f->scope)) != 0)
+            continue;
+        is_any = true;
+        if (is_json) {
+            buf_json_sep(&b);
+            buf_addc(&b, '{');
+            buf_json_kv(&b, "name", f->name);
+            buf_json_kv(&b, "type", rec_type_name(f->type));
+            buf_json_kv(&b, "doc", f->doc);
+            buf_addc(&b, '}');
+        } else {
+            buf_addf(&b, "%-32s %-8s %s\n", f->name, rec_type_name(f->type), f->doc);
+        }
+    }
+    if (is_json)
+        buf_adds(&b, "]\n");
+    if (is_any || is_json)
+        cli_print(&b);
+    buf_clear(&b);
+    return is_any ? EXIT_FINE : cli_usage(c, "scopes are message, patient, report, specimen, observation");
+}
+
+static const struct cli_flag flags[] = {CLI_JSON_FLAG};
+
+const struct verb verb_fields = {.name = "fields", .synopsis = "[--json] [SCOPE]", .help = "lists the fields that rules can use",
+                                 .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .max_args = 1, .run = fields};

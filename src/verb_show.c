@@ -1,0 +1,114 @@
+/* NAME labrelay show - a message with all that became of it, or one delivery; --raw prints the original bytes. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+#include "clock.h"
+#include "view.h"
+
+#define RAW_MAX_BYTES ((size_t)256 << 20)
+
+static void audit_line(void *ctx, int64_t us, const char *who, const char *action, const char *reason)
+{
+    struct buf *b = ctx;
+    char t[32];
+    clock_format_local(us, t, sizeof t);
+    buf_addf(b, "  audit      %s %s by %s%s%s\n", t, action, who, reason[0] ? ": " : "", reason);
+}
+
+static int show_message(const struct cli *c, struct store_reader *r, int64_t id, struct buf *b)
+{
+    struct store_message_row m = {0};
+    struct delivery *v = NULL;
+    struct err e = ERR_INIT;
+    size_t n = 0;
+    int got = store_load_message(r, id, &m, &e);
+    if (got) {
+        if (got < 0)
+            return cli_fail(&e);
+        fprintf(stderr, "labrelay: there is no message m%" PRId64 "\n", id);
+        return EXIT_ABSENT;
+    }
+    if (cli_has(c, "raw")) {
+        got = store_load_raw(r, id, b, &e);
+        store_message_row_clear(&m);
+        if (got == 0)
+            return EXIT_FINE;
+        if (got < 0)
+            return cli_fail(&e);
+        fprintf(stderr, "labrelay: the original of m%" PRId64 " was erased (keep-delivered)\n", id);
+        return EXIT_ABSENT;
+    }
+    if (store_load_deliveries_of(r, id, &v, &n, &e)) {
+        store_message_row_clear(&m);
+        return cli_fail(&e);
+    }
+    if (cli_has(c, "json")) {
+        view_message_json(&m, b);
+        buf_json_key(b, "deliveries");
+        buf_addc(b, '[');
+        for (size_t i = 0; i < n; i++) {
+            buf_json_sep(b);
+            view_delivery_json(&v[i], b);
+        }
+        buf_adds(b, "]}\n");
+    } else {
+        view_message_text(&m, b);
+        for (size_t i = 0; i < n; i++) {
+            view_delivery_text(&v[i], b);
+            (void)store_list_audit(r, v[i].id, audit_line, b, &e);
+        }
+    }
+    deliveries_free(v, n);
+    store_message_row_clear(&m);
+    return EXIT_FINE;
+}
+
+static int show_delivery(const struct cli *c, struct store_reader *r, int64_t id, struct buf *b)
+{
+    struct delivery d = {0};
+    struct err e = ERR_INIT;
+    int got = store_load_delivery(r, id, &d, &e);
+    if (got) {
+        if (got < 0)
+            return cli_fail(&e);
+        fprintf(stderr, "labrelay: there is no delivery d%" PRId64 "\n", id);
+        return EXIT_ABSENT;
+    }
+    if (cli_has(c, "json")) {
+        view_delivery_json(&d, b);
+        buf_addc(b, '\n');
+    } else {
+        view_delivery_text(&d, b);
+        (void)store_list_audit(r, d.id, audit_line, b, &e);
+    }
+    delivery_clear(&d);
+    return EXIT_FINE;
+}
+
+static int show(const struct cli *c)
+{
+    struct store_reader *r = NULL;
+    struct buf b;
+    int64_t id = 0;
+    int rc = EXIT_WRONG;
+    bool is_delivery = c->args[0][0] == 'd';
+    if (!cli_id(c->args[0], is_delivery ? 'd' : 'm', &id))
+        return cli_usage(c, "an id looks like m12 (message) or d12 (delivery)");
+    buf_init(&b, RAW_MAX_BYTES);
+    struct config *conf = cli_config(c);
+    if (conf && (r = cli_reader(conf)) != NULL) {
+        rc = is_delivery ? show_delivery(c, r, id, &b) : show_message(c, r, id, &b);
+        cli_print(&b);
+    }
+    buf_clear(&b);
+    store_reader_close(r);
+    config_free(conf);
+    return rc;
+}
+
+static const struct cli_flag flags[] = {CLI_CONFIG_FLAG, {"raw", 0, NULL, "the original bytes of a message"}, CLI_JSON_FLAG};
+
+const struct verb verb_show = {.name = "show", .synopsis = "[-c FILE] [--raw] [--json] ID", .help = "a message and what became of it, or one delivery",
+                               .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .min_args = 1, .max_args = 1, .run = show};
