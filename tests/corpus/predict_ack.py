@@ -186,8 +186,9 @@ class Frame:
 
 
 def predict(raw, is_r30_read=True, use_body=True):
-    """The predictions for one payload. With use_body the outcomes are narrowed by body_outcomes()."""
-    parts = hl7.messages(raw)
+    """The predictions for one payload. With use_body the outcomes are narrowed by body_outcomes().
+    An FS inside the payload ends the frame: what follows never reaches the parser."""
+    parts = hl7.messages(raw.split(b'\x1c')[0])
     head = parts[0]
     is_batch = bool(head) and head[0][:3] in (b'FHS', b'BHS')
     if (head and not is_batch) or (not head and len(parts) == 1):
