@@ -120,7 +120,8 @@ void sandbox_conn_reply(struct sandbox_conn *c, int status, const char *type, co
 {
     struct buf b;
     buf_init(&b, SANDBOX_UPLOAD_MAX * 8u);
-    buf_addf(&b, "HTTP/1.1 %d %s\r\nVary: Origin, Accept-Encoding\r\n%s", status, status_text(status), headers);
+    bool is_text = !type || strncmp(type, "application/json", 16) == 0 || strncmp(type, "text/", 5) == 0;   /* what would be compressed */
+    buf_addf(&b, "HTTP/1.1 %d %s\r\nVary: Origin%s\r\n%s", status, status_text(status), is_text ? ", Accept-Encoding" : "", headers);
     if (type)
         buf_addf(&b, "Content-Type: %s\r\n", type);
     if (status != 204)

@@ -66,7 +66,7 @@ void on_refdata_categories(struct sandbox_call *c)
     json_t *out = json_array();
     for (size_t i = 0; i < sandbox_categories_n; i++) {
         const char *id = sandbox_categories[i].id;
-        json_array_append_new(out, json_pack("{sssss+ss}", "id", id, "name", id, "description", id, "_DESCRIPTION"));
+        json_array_append_new(out, json_pack("{ssssss+}", "id", id, "name", id, "description", id, "_DESCRIPTION"));
     }
     call_reply_new(c, out);
 }
