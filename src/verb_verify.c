@@ -3,7 +3,7 @@
  *
  * frames:        received = stored + refused + quarantined + duplicate, per channel, against counters and rows.
  * observations:  every stored message is parsed again from its raw bytes; its observations = deliveries in any state + accounts.
- * Also the audit chain. Reads only; works while the engine runs (a commit between two reads may then look like a difference: run again).
+ * Also the audit chain. Reads one snapshot only; works while the engine runs.
  * EXIT 0 all balances, 1 something does not.
  */
 #include <inttypes.h>
@@ -119,7 +119,7 @@ static int verify(const struct cli *c)
     struct recount rec = {.conf = conf};
     if (!conf || !(r = cli_reader(conf)))
         goto out;
-    if (store_sum(r, SUM_FRAMES, add, frames, &e) || store_sum(r, SUM_DELIVERIES, add, del, &e) || store_sum(r, SUM_ACCOUNTS, add, acc, &e) ||
+    if (store_reader_begin(r, &e) || store_sum(r, SUM_FRAMES, add, frames, &e) || store_sum(r, SUM_DELIVERIES, add, del, &e) || store_sum(r, SUM_ACCOUNTS, add, acc, &e) ||
         store_sum(r, SUM_MESSAGES, add, msg, &e) || store_each_message(r, recount_one, &rec, &e)) {
         rc = cli_fail(&e);
         goto out;
@@ -190,6 +190,8 @@ static int verify(const struct cli *c)
     rc = wrong ? EXIT_WRONG : EXIT_FINE;
 out:
     buf_clear(&b);
+    if (r)
+        store_reader_end(r);
     store_reader_close(r);
     config_free(conf);
     struct sums *all[] = {frames, del, acc, msg};

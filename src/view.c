@@ -8,16 +8,6 @@
 
 #include "clock.h"
 
-const char *view_message_state(enum message_state s)
-{
-    switch (s) {
-    case MESSAGE_STORED: return "stored";
-    case MESSAGE_REFUSED: return "refused";
-    case MESSAGE_QUARANTINED: return "quarantined";
-    }
-    return "?";
-}
-
 static void when(struct buf *b, int64_t us)
 {
     char t[32];
@@ -133,7 +123,7 @@ void view_delivery_json(const struct delivery *d, struct buf *b)
 
 void view_message_text(const struct store_message_row *m, struct buf *b)
 {
-    buf_addf(b, "message m%" PRId64 "\n  state      %s%s%s\n  received   ", m->id, view_message_state(m->state), m->reason[0] ? ": " : "", m->reason);
+    buf_addf(b, "message m%" PRId64 "\n  state      %s%s%s\n  received   ", m->id, message_state_name(m->state), m->reason[0] ? ": " : "", m->reason);
     when(b, m->received_us);
     buf_addf(b, " on %s from %s\n  control id %s\n  type       %s, %zu bytes, %u observations, configuration %" PRId64 "\n", m->channel, m->peer,
              m->control_id, m->kind, m->raw_n, m->observations, m->config);
@@ -143,7 +133,7 @@ void view_message_json(const struct store_message_row *m, struct buf *b)
 {
     buf_addc(b, '{');
     buf_json_kint(b, "id", m->id);
-    buf_json_kv(b, "state", view_message_state(m->state));
+    buf_json_kv(b, "state", message_state_name(m->state));
     buf_json_kv(b, "reason", m->reason);
     buf_json_kv(b, "channel", m->channel);
     buf_json_kv(b, "peer", m->peer);

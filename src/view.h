@@ -13,5 +13,4 @@ void view_delivery_text(const struct delivery *d, struct buf *b);       /* with 
 void view_delivery_json(const struct delivery *d, struct buf *b);
 void view_message_text(const struct store_message_row *m, struct buf *b);
 void view_message_json(const struct store_message_row *m, struct buf *b);   /* an object without the closing brace: the caller adds */
-const char *view_message_state(enum message_state s);
 #endif

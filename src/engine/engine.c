@@ -52,6 +52,7 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
     for (size_t i = 0; i < g->conf->n_writers; i++)
         if (g->conf->writers[i].settle_unknown_us > g->settle_us)
             g->settle_us = g->conf->writers[i].settle_unknown_us;
+    store_set_duplicate_window(env->store, g->conf->duplicate_window_us);
     if (store_put_config(env->store, g->conf->hash, &g->config_number, e) ||
         store_recover(env->store, g->started_us, g->settle_us, &recovered, e) || store_commit(env->store, e))
         return -1;
@@ -250,6 +251,8 @@ int engine_run(struct engine *g)
             wait = due > now ? due - now : 0;
         (void)mailbox_wait(g->env.inbox, wait);
         struct err e = ERR_INIT;
+        if (!mailbox_count(g->env.inbox) && wait)
+            store_idle(g->env.store);
         if (mono >= idle_at) {
             idle_at = mono + IDLE_US;
             if (idle(g, &e) && batch_failed(g, &e))
