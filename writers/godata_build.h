@@ -1,0 +1,18 @@
+/*
+ * godata_build - from a record and a filled lab result to what a delivery stores: body, who and result key. Pure. Thread: any.
+ *
+ * body: the JSON of POST …/lab-results, fields in the order of lab_fields, short codes with their prefix, notes as our block.
+ * who:  {"sample","sample_day","ids":[{"role","document"?,"value","path"}],"family","given","middle","birth_date","sex","flags":[…]}: what the
+ *       person can be found by; ids only of a role that the configuration knows, birth_date as far as it is precise.
+ * lane_hint: the sample id, absent without one.
+ */
+#ifndef LABRELAY_GODATA_BUILD_H
+#define LABRELAY_GODATA_BUILD_H
+#include "godata_options.h"
+
+/* -1: ERR_LIMIT (arena). Holds NO_KEY, NO_IDENTITY. */
+int godata_build(const void *options, const struct record *r, const struct rec_observation *obs, const struct lab_result *lab,
+                 struct arena *a, struct built *out, struct err *e);
+/* Is this value safe in a Go.Data filter? Date-looking text and operator words never match there as text (STANDARDS 8.4). */
+bool godata_is_searchable(struct span value);
+#endif

@@ -1,0 +1,50 @@
+/*
+ * godata_options - what a `write godata "name" { }` block says. Immutable once loaded; any thread may read.
+ * Defaults of `match` and `id` stand behind the statements given: see godata_options.c.
+ */
+#ifndef LABRELAY_GODATA_OPTIONS_H
+#define LABRELAY_GODATA_OPTIONS_H
+#include "ops.h"
+
+#define GODATA_PREFIX "LNG_REFERENCE_DATA_CATEGORY_"
+#define GODATA_DOCUMENT_PREFIX GODATA_PREFIX "DOCUMENT_TYPE_"
+
+enum godata_role { GODATA_IGNORE, GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT, GODATA_BY_SAMPLE };
+
+struct godata_id_rule {             /* id "AUTHORITY" "TYPE" is ROLE; "*" is any, "" is none */
+    char *authority, *type;
+    enum godata_role role;
+    char *document;                 /* short code: NATIONAL_ID_CARD; of GODATA_BY_DOCUMENT */
+};
+struct godata_ids { struct godata_id_rule *v; size_t n; };
+
+struct godata_match_key {
+    enum godata_role role;
+    char *document;                 /* GODATA_BY_DOCUMENT: short code, or NULL for every type */
+};
+struct godata_match { struct godata_match_key *v; size_t n; };
+
+struct godata_no_match { int64_t alarm_us; };   /* park is the only action so far; alarm 0: default 30 d */
+
+struct godata_options {
+    char *url, *login, *password, *outbreak;
+    struct godata_match match;
+    struct godata_no_match no_match;
+    struct godata_ids ids;
+    int64_t timeout_us, sample_window_us;
+    bool claim_account, contact_results, insecure;
+};
+
+#define GODATA_OPTION_ROWS 12
+extern const struct option_row godata_option_rows[GODATA_OPTION_ROWS];
+int godata_options_check(const void *options, struct err *e);
+
+/* What the identifier is for; *document gets the short document code (static or of the options) for GODATA_BY_DOCUMENT, else NULL. */
+enum godata_role godata_options_role(const struct godata_options *o, const struct rec_id *id, const char **document);
+/* Is this kind of identifier to be used by `match`? */
+bool godata_options_match(const struct godata_options *o, enum godata_role role, const char *document);
+const char *godata_role_name(enum godata_role r);   /* "visual-id" */
+bool godata_is_uuid(struct span s);                 /* 8-4-4-4-12 hex */
+/* Is it http:// to another machine than this one? */
+bool godata_url_is_open(const char *url);
+#endif

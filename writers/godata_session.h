@@ -1,0 +1,43 @@
+/*
+ * godata_session - the writer's state on the engine thread: login, outbreak, active outbreak, reference data, pauses.
+ *
+ * Everything here but godata_chore_perform() runs on the engine thread. A courier sees only struct godata_armed (a copy, never the
+ * writer) and leaves struct godata_news behind.
+ */
+#ifndef LABRELAY_GODATA_SESSION_H
+#define LABRELAY_GODATA_SESSION_H
+#include <jansson.h>
+
+#include "godata_options.h"
+
+struct godata_armed {                   /* what a task needs to know; owned by the task */
+    char *token, *user_id, *outbreak_id;
+    uint64_t generation;                /* which login the token is of */
+    bool has_contact_results;           /* the outbreak shows contacts' results, or the config allows them anyway */
+    bool is_key_missing;                /* a code in `body` is missing or inactive in the reference data */
+    char missing[96];                   /* "labName LAB_NAME_LAB_GOMA" */
+};
+
+enum godata_chore { CHORE_LOGIN = 1, CHORE_PROBE, CHORE_OUTBREAK, CHORE_ACCOUNT, CHORE_CLAIM, CHORE_REFDATA };
+
+enum godata_login { LOGIN_OK, LOGIN_REFUSED, LOGIN_BLOCKED, LOGIN_TWO_FACTOR, LOGIN_NOT_SENT, LOGIN_NO_ANSWER };
+
+struct godata_news {                    /* what a chore learnt; owned by the task (task.answer) */
+    enum godata_login login;
+    char *token, *user_id;
+    int64_t ttl_us;
+    char *outbreak_id;                  /* NULL: none found */
+    bool is_ambiguous, is_contact_results_active;
+    char *active_outbreak_id;           /* "" when the account has none */
+    json_t *codes;                      /* object: id -> active (boolean) */
+};
+
+int  godata_open(struct writer **out, const char *name, const void *options, const struct writer_memory *mem, struct err *e);
+struct task *godata_next_chore(struct writer *w, int64_t now_us, int64_t *next_us);
+void godata_status(const struct writer *w, struct writer_status *out);
+void godata_arm(struct writer *w, struct task *t);
+void godata_settle(struct writer *w, struct task *t, int64_t now_us);
+void godata_disarm(struct task *t);
+void godata_resume(struct writer *w);
+void godata_close(struct writer *w);
+#endif

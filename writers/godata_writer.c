@@ -1,0 +1,59 @@
+/*
+ * NAME godata_writer - the ops of the writer `godata`: which function does what, and which step goes to which file.
+ * DIAGNOSTICS those of godata_match.c, godata_lab.c and godata_chore.c.
+ */
+#include "godata_writer.h"
+
+#include <stdio.h>
+
+#include "godata_build.h"
+#include "godata_work.h"
+
+/* A code that Go.Data does not have is told before anything is looked for or written. */
+static bool is_unwritable(struct task *t)
+{
+    const struct godata_armed *armed = t->armed;
+    char detail[160];
+    if (!armed->is_key_missing)
+        return false;
+    (void)snprintf(detail, sizeof detail, "not an active entry of Go.Data's reference data: %s", armed->missing);
+    godata_finish(t, VERDICT_REJECTED, "REFDATA_MISSING", detail);
+    return true;
+}
+
+static void perform(struct task *t, struct http_client *http)
+{
+    const struct godata_armed *armed = t->armed;
+    if (t->kind == TASK_CHORE) {
+        godata_chore_perform(t, http);
+        return;
+    }
+    if (!armed->token || !armed->outbreak_id) {         /* armed while the token was being renewed: nothing was sent */
+        godata_finish(t, VERDICT_UNAUTHORIZED, "TOKEN", NULL);
+        return;
+    }
+    if (is_unwritable(t))
+        return;
+    switch (t->step) {
+    case STEP_FIND: godata_find_perform(t, http); return;
+    case STEP_CREATE: godata_create_perform(t, http); return;
+    case STEP_UPDATE: godata_update_perform(t, http); return;
+    case STEP_REMOVE: godata_remove_perform(t, http); return;
+    case STEP_READBACK: godata_readback_perform(t, http); return;
+    }
+}
+
+const struct writer_ops godata_writer = {
+    .name = "godata",
+    .options = {.rows = godata_option_rows, .n = GODATA_OPTION_ROWS, .size = sizeof(struct godata_options), .check = godata_options_check},
+    .open = godata_open,
+    .build = godata_build,
+    .chore = godata_next_chore,
+    .status = godata_status,
+    .arm = godata_arm,
+    .perform = perform,
+    .settle = godata_settle,
+    .disarm = godata_disarm,
+    .resume = godata_resume,
+    .close = godata_close,
+};
