@@ -43,6 +43,7 @@ struct outcome_env {
     /* Interpretation code, including what the test's own rule maps (A, N …). */
     const char *(*interpretation)(void *ctx, struct span code, struct span *row);
     const struct outcome_test *test;    /* NULL when the code is in no table */
+    bool text_from_display;             /* option text-from-display: texts of coded values count when no code is mapped */
 };
 
 void outcome_derive(const struct record *r, const struct rec_observation *obs, const struct outcome_env *env,
@@ -50,5 +51,13 @@ void outcome_derive(const struct record *r, const struct rec_observation *obs, c
 /* NFC is kept as sent; case-folded (Unicode simple folding of Latin, Greek, Cyrillic), trimmed, blanks (also U+00A0) collapsed,
  * one trailing . * ! removed, the HTML entities of <, >, & undone. Absent when the arena is full. */
 struct span outcome_fold_text(struct span text, struct arena *a);
+/* The same without accents ("non détecté" -> "non detecte"): a sender may leave them out, but not put others. */
+struct span outcome_plain_text(struct span folded, struct arena *a);
+/* Is the value a word for "none": absent, NA, ValueNotSet (QUIRKS 1), table 0353? */
+bool outcome_value_is_absent(const struct rec_value *v);
+bool outcome_is_control(const struct rec_specimen *s);         /* QC: SPM-11 B C E F O Q R V, or the channel's qc rule */
+bool outcome_is_pooled(const struct rec_specimen *s);          /* SPM-11 G, L */
+/* "POSITIVE", "no_result", … of results tables; -1 when it is none of them. hold gives OUTCOME_HOLD. */
+int  outcome_parse(const char *word, enum outcome_kind *out);
 const char *outcome_name(enum outcome_kind k);      /* "POSITIVE", "NEGATIVE", "no_result" … */
 #endif

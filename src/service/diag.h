@@ -23,6 +23,7 @@ struct diag *diag_new(void);
 void diag_free(struct diag *d);
 /* Registers a source text (copied); returns its number. */
 unsigned diag_source(struct diag *d, const char *name, struct span text);
+const char *diag_source_name(const struct diag *d, unsigned file);      /* "" when there is no such source */
 /* hint may be NULL: "did you mean \"allow\"?" */
 void diag_add(struct diag *d, enum diag_level level, struct diag_place at, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 size_t diag_errors(const struct diag *d);
