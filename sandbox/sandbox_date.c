@@ -22,7 +22,8 @@
 #include "xmem.h"
 
 #define MS_PER_DAY 86400000LL
-#define MS_MAX 8640000000000000LL       /* +-100 million days: ECMA-262 20.4.1.1 */
+#define DAYS_MAX 100000000LL            /* either side of 1970: ECMA-262 20.4.1.1 */
+#define MS_MAX (DAYS_MAX * MS_PER_DAY)
 #define NONE (-2147483647)
 
 enum token_kind { TOKEN_END, TOKEN_NUMBER, TOKEN_SYMBOL, TOKEN_SPACE, TOKEN_WORD };
@@ -237,9 +238,12 @@ static enum iso_verdict parse_iso(struct scan *in, struct parts *p, struct token
     if (is_sign(&in->next)) {
         struct token sign = take(in);
         *rest = sign;
-        if (!is_fixed(&in->next, 6) || (sign.symbol == '-' && in->next.number == 0))
+        if (!is_fixed(&in->next, 6))
             return ISO_LEGACY;
-        (void)day_add(p, sign.symbol == '-' ? -take(in).number : take(in).number);
+        int year = take(in).number;
+        if (sign.symbol == '-' && year == 0)
+            return ISO_LEGACY;
+        (void)day_add(p, sign.symbol == '-' ? -year : year);
     } else if (is_fixed(&in->next, 4)) {
         (void)day_add(p, take(in).number);
     } else {
@@ -290,7 +294,7 @@ static bool loose_number(struct scan *in, struct parts *p, int n)
         return true;
     }
     (void)skip(in, '.');
-    if (p->zone_hour != NONE && p->zone_minute == NONE) {
+    if (p->zone_hour != NONE && p->zone_minute == NONE && between(n, 0, 59)) {
         p->zone_minute = n;
     } else if (time_expects(p, n)) {
         time_finish(p, n);
@@ -382,8 +386,7 @@ static int64_t days_from_civil(int64_t y, int m, int d)
 static bool day_write(struct parts *p, int64_t *days_out)
 {
     int year = 0, month, day;
-    size_t given = p->days;
-    if (given < 1)
+    if (p->days < 1)
         return false;
     while (p->days < 3)
         p->day[p->days++] = 1;
@@ -396,9 +399,7 @@ static bool day_write(struct parts *p, int64_t *days_out)
         }
     } else {
         month = p->month;
-        if (given == 1)
-            day = p->day[0];
-        else if (!first_is_day)
+        if (!first_is_day)
             year = p->day[0], day = p->day[1];
         else
             day = p->day[0], year = p->day[1];
@@ -440,7 +441,7 @@ bool sandbox_date_parse(struct span s, int64_t *ms_out)
     enum iso_verdict v = parse_iso(&in, &p, &rest);
     if (v == ISO_INVALID || (v == ISO_LEGACY && !parse_loose(&in, &p, rest)))
         return false;
-    if (!day_write(&p, &days) || !time_write(&p, &ms))
+    if (!day_write(&p, &days) || !time_write(&p, &ms) || days < -DAYS_MAX - 1 || days > DAYS_MAX + 1)
         return false;
     ms += days * MS_PER_DAY;
     if (p.zone_hour != NONE)
