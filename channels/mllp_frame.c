@@ -225,7 +225,7 @@ static enum mllp_event run_frame(struct mllp_decoder *d, struct span *out)
     }
     gather(d, data);
     skip(d, data.n);
-    if (d->keep == KEEP_HEAD_OVERSIZE && d->total / MLLP_OVERSIZE_FACTOR > d->conf->max_bytes)
+    if (d->keep == KEEP_HEAD_OVERSIZE && d->total > d->conf->max_bytes * MLLP_OVERSIZE_FACTOR)
         return frame_end(d, MLLP_OVERSIZE, DEAD, out);
     if (is_at_end)
         return MLLP_NONE;
