@@ -16,6 +16,8 @@ struct store;
 struct store_reader;
 
 enum message_state { MESSAGE_STORED, MESSAGE_REFUSED, MESSAGE_QUARANTINED };
+const char *message_state_name(enum message_state s);      /* "stored" … */
+int  message_state_parse(const char *name, enum message_state *out);
 
 struct store_message {
     int64_t id;
@@ -36,6 +38,13 @@ struct store_message {
 /* Open or create, migrate, verify, take the lock. ERR_CONFIG (path, permissions, locked by another engine), ERR_TEMP (disk), ERR_BUG (newer schema). */
 int  store_open(struct store **out, const struct store_conf *conf, struct err *e);
 void store_close(struct store *q);                                          /* NULL is fine; an open batch is rolled back */
+/* How long message hashes outlive their message (duplicate-window); 30 d until somebody says otherwise. Read by store_expire() only. */
+void store_set_duplicate_window(struct store *q, int64_t us);
+/* When nothing waits: moves committed pages from the log to the file, so that a busy commit need not. Cheap when there is nothing to do. */
+void store_idle(struct store *q);
+
+/* A put that fails for a reason of the disk rolls the whole batch back at once; every later put and the commit then fail with the same
+ * error until store_rollback() or the failed store_commit(): half a batch can never be committed. */
 
 /* --- the open batch --- */
 int  store_put_message(struct store *q, struct store_message *m, struct err *e);                 /* sets m->id */
@@ -81,14 +90,20 @@ int  store_put_config(struct store *q, const char *hash, int64_t *number_out, st
 int  store_commit(struct store *q, struct err *e);
 void store_rollback(struct store *q);
 bool store_is_dirty(const struct store *q);
-/* At start: every CLAIMED of a crash becomes WAITING with STEP_READBACK, due settle_us from now. Returns how many. */
+/* At start: every CLAIMED of a crash becomes WAITING. CREATE and READBACK go on with STEP_READBACK; UPDATE and REMOVE keep their step
+ * (they read, compare and then write, so doing them again is harmless); these are due settle_us from now. FIND wrote nothing: due now.
+ * Commits. n_out: how many. */
 int  store_recover(struct store *q, int64_t now_us, int64_t settle_us, int64_t *n_out, struct err *e);
-/* Finished messages past keep-delivered are erased, oldest first, at most max messages a call; totals are kept. */
+/* Messages received before before_us, all of whose deliveries are in a final state and were last touched before it, are erased, oldest
+ * first, at most max a call; their numbers go to sealed totals, which store_sum() adds in. Part of the open batch: commit it. */
 int  store_expire(struct store *q, int64_t before_us, size_t max, size_t *n_out, struct err *e);
 
-/* --- reading, any thread, own connection --- */
+/* --- reading, any thread, own connection. A call is one short snapshot (ERR_TEMP after 2 s) unless store_reader_begin() holds one. --- */
 int  store_reader_open(struct store_reader **out, const char *path, struct err *e);
 void store_reader_close(struct store_reader *r);
+/* One snapshot for several calls (both sums of verify must see the same moment). Keeps the log from being reset: end it soon. */
+int  store_reader_begin(struct store_reader *r, struct err *e);
+void store_reader_end(struct store_reader *r);
 
 struct store_message_row { int64_t id, received_us, config; char *channel, *control_id, *kind, *peer, *reason; enum message_state state; unsigned observations; size_t raw_n; };
 void store_message_row_clear(struct store_message_row *m);
@@ -100,7 +115,8 @@ int  store_load_deliveries_of(struct store_reader *r, int64_t message_id, struct
 struct store_filter { const char *state, *writer, *reason, *channel; int64_t after_id; size_t limit; };
 int  store_list_deliveries(struct store_reader *r, const struct store_filter *f, struct delivery **v, size_t *n, struct err *e);
 int  store_list_messages(struct store_reader *r, const struct store_filter *f, struct store_message_row **v, size_t *n, struct err *e);
-/* Calls fn for each group: counters (channel, what, n), deliveries (state, reason, n), accounts (fate, reason, n); kind tells which. */
+/* Calls fn for each group, erased messages included: SUM_FRAMES (channel, what, n); SUM_DELIVERIES (state, reason, sum of parts);
+ * SUM_ACCOUNTS (fate, reason, n); SUM_MESSAGES (state, "messages", count) and (state, "observations", sum of observations). */
 enum store_sum { SUM_FRAMES, SUM_DELIVERIES, SUM_ACCOUNTS, SUM_MESSAGES };
 int  store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx, const char *a, const char *b, int64_t n), void *ctx, struct err *e);
 /* Every message with its raw bytes, in id order (for verify): fn returns false to stop. accounted = parts of deliveries + accounts of this message. */
@@ -108,4 +124,6 @@ int  store_each_message(struct store_reader *r, bool (*fn)(void *ctx, const stru
 int  store_list_audit(struct store_reader *r, int64_t delivery_id, void (*fn)(void *ctx, int64_t us, const char *who, const char *action, const char *reason), void *ctx, struct err *e);
 /* Recomputes the audit chain; 0 whole, 1 broken (id_out names the first bad row). */
 int  store_check_audit(struct store_reader *r, int64_t *id_out, struct err *e);
+/* Reads the whole file and checks its structure; 0 sound, 1 damaged (text says where). Takes seconds per GB. */
+int  store_check_file(struct store_reader *r, char *text, size_t n, struct err *e);
 #endif

@@ -1,0 +1,495 @@
+/*
+ * NAME store_sql - one SQLite connection: statements, bindings, interned words, rows to deliveries.
+ * What the tables are is told at the head of store.c. Statements are prepared at their first use and kept.
+ * DIAGNOSTICS where = the file's path; texts hold SQLite's and errno's words, never a value from a row.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_db.h"
+#include "text.h"
+#include "xmem.h"
+
+static const char *const sql[STORE_STMTS] = {
+    [ST_BEGIN] = "BEGIN IMMEDIATE",
+    [ST_COMMIT] = "COMMIT",
+    [ST_ROLLBACK] = "ROLLBACK",
+    [ST_PUT_MESSAGE] = "INSERT INTO message(id,channel,state,received_us,dup_key,sha256,control_id,kind,peer,reason,raw_n,observations,warnings,config)"
+                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+    [ST_PUT_RAW] = "INSERT INTO raw(message,bytes) VALUES(?1,?2)",
+    [ST_FIND_DUPLICATE] = "SELECT id,state,sha256 FROM message WHERE dup_key=?1 AND received_us>=?2"
+                          " UNION ALL SELECT message,state,sha256 FROM hash WHERE dup_key=?1 AND received_us>=?2 ORDER BY 1 DESC",
+    [ST_PUT_DELIVERY] = "INSERT INTO delivery(id,message,record,observation,parts,path,route,config,writer,lane,key8,key,issued_us,rank,state,step,tries,"
+                        "next_us,reason,person_id,person_type,remote_id,updated_us)"
+                        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
+    [ST_PUT_TEXT] = "INSERT INTO delivery_text(id,who,body,detail) VALUES(?1,?2,?3,?4)",
+    [ST_UPDATE_DELIVERY] = "UPDATE delivery SET message=?2,record=?3,observation=?4,parts=?5,path=?6,route=?7,config=?8,writer=?9,lane=?10,key8=?11,key=?12,"
+                           "issued_us=?13,rank=?14,state=?15,step=?16,tries=?17,next_us=?18,reason=?19,person_id=?20,person_type=?21,remote_id=?22,"
+                           "updated_us=?23 WHERE id=?1",
+    [ST_UPDATE_TEXT] = "INSERT INTO delivery_text(id,who,body,detail) VALUES(?1,?2,?3,?4) ON CONFLICT(id) DO UPDATE SET"
+                       " who=excluded.who,body=excluded.body,detail=excluded.detail"
+                       " WHERE who IS NOT excluded.who OR body IS NOT excluded.body OR detail IS NOT excluded.detail",
+    [ST_GET_STATE] = "SELECT state FROM delivery WHERE id=?1",
+    [ST_GET_DELIVERY] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM "WHERE d.id=?1",
+    [ST_FIND_OPEN] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM "WHERE d.key8=?1 AND d.state<4 AND d.key=?2 ORDER BY d.id",
+    [ST_FIND_DUE] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM
+                    "WHERE d.writer=?1 AND d.next_us<=?2 AND d.state<3 AND d.state<>1 ORDER BY d.next_us,d.id LIMIT ?3",
+    [ST_NEXT_DUE] = "SELECT next_us FROM delivery WHERE writer=?1 AND state<3 AND state<>1 ORDER BY next_us LIMIT 1",
+    [ST_ACCOUNT] = "INSERT INTO account(message,fate,reason,n) VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET n=n+excluded.n",
+    [ST_COUNT] = "INSERT INTO counter(channel,what,n) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET n=n+excluded.n",
+    [ST_GET_TARGET] = "SELECT id,remote_id,person_id,person_type,body,issued_us,written_us,delivery,rank,tombstone FROM target WHERE key8=?1 AND key=?2",
+    [ST_ADD_TARGET] = "INSERT INTO target(key8,key,remote_id,person_id,person_type,body,issued_us,written_us,delivery,rank,tombstone)"
+                      " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+    [ST_UPDATE_TARGET] = "UPDATE target SET remote_id=?3,person_id=?4,person_type=?5,body=?6,issued_us=?7,written_us=?8,delivery=?9,rank=?10,tombstone=?11"
+                         " WHERE key8=?1 AND key=?2",
+    [ST_AUDIT] = "INSERT INTO audit(id,us,who,action,delivery,message,reason,hash) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+    [ST_GET_MEMORY] = "SELECT value FROM memory WHERE owner=?1 AND key=?2",
+    [ST_PUT_MEMORY] = "INSERT INTO memory(owner,key,value) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET value=excluded.value",
+    [ST_GET_CONFIG] = "SELECT id FROM config WHERE hash=?1",
+    [ST_PUT_CONFIG] = "INSERT INTO config(hash) VALUES(?1)",
+    [ST_PUT_WORD] = "INSERT INTO word(text) VALUES(?1)",
+    [ST_GET_WORD] = "SELECT text FROM word WHERE id=?1",
+    [ST_FIND_WORD] = "SELECT id FROM word WHERE text=?1",
+    [ST_GET_META] = "SELECT value FROM meta WHERE name=?1",
+    [ST_PUT_META] = "INSERT INTO meta(name,value) VALUES(?1,?2) ON CONFLICT DO UPDATE SET value=excluded.value",
+    [ST_RECOVER] = "UPDATE delivery SET state=2,step=CASE step WHEN 1 THEN 4 ELSE step END,next_us=CASE step WHEN 0 THEN ?1 ELSE ?1+?2 END,"
+                   "updated_us=?1 WHERE state<3 AND state=1",
+    [ST_EXPIRE_SCAN] = "SELECT id,received_us FROM message WHERE id>?1 ORDER BY id LIMIT ?2",
+    [ST_EXPIRE_BUSY] = "SELECT 1 FROM delivery WHERE message=?1 AND (state<4 OR updated_us>=?2) LIMIT 1",
+    [ST_SEAL_MESSAGE] = "INSERT INTO sealed(sum,a,b,n) SELECT 3,state,0,1 FROM message WHERE id=?1 ON CONFLICT DO UPDATE SET n=n+excluded.n",
+    [ST_SEAL_OBSERVATIONS] = "INSERT INTO sealed(sum,a,b,n) SELECT 3,state,1,observations FROM message WHERE id=?1 ON CONFLICT DO UPDATE SET n=n+excluded.n",
+    [ST_SEAL_DELIVERIES] = "INSERT INTO sealed(sum,a,b,n) SELECT 1,state,reason,sum(parts) FROM delivery WHERE message=?1 GROUP BY state,reason"
+                           " ON CONFLICT DO UPDATE SET n=n+excluded.n",
+    [ST_SEAL_ACCOUNTS] = "INSERT INTO sealed(sum,a,b,n) SELECT 2,fate,reason,n FROM account WHERE message=?1 ON CONFLICT DO UPDATE SET n=n+excluded.n",
+    [ST_KEEP_HASH] = "INSERT INTO hash(dup_key,message,sha256,received_us,state) SELECT dup_key,id,sha256,received_us,state FROM message"
+                     " WHERE id=?1 AND received_us>=?2",
+    [ST_DROP_HASHES] = "DELETE FROM hash WHERE rowid IN (SELECT rowid FROM hash WHERE received_us<?1 ORDER BY received_us LIMIT ?2)",
+    [ST_ERASE_TEXT] = "DELETE FROM delivery_text WHERE id IN (SELECT id FROM delivery WHERE message=?1)",
+    [ST_ERASE_DELIVERIES] = "DELETE FROM delivery WHERE message=?1",
+    [ST_ERASE_ACCOUNTS] = "DELETE FROM account WHERE message=?1",
+    [ST_ERASE_RAW] = "DELETE FROM raw WHERE message=?1",
+    [ST_ERASE_MESSAGE] = "DELETE FROM message WHERE id=?1",
+    [ST_VACUUM] = "PRAGMA incremental_vacuum(2000)",
+    [ST_LOAD_MESSAGE] = "SELECT id,received_us,config,channel,control_id,kind,peer,reason,state,observations,raw_n FROM message WHERE id=?1",
+    [ST_LOAD_RAW] = "SELECT bytes FROM raw WHERE message=?1",
+    [ST_DELIVERIES_OF] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM "WHERE d.message=?1 ORDER BY d.id",
+    [ST_LIST_DELIVERIES] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM
+                           "WHERE d.id>?1 AND (?2<0 OR d.state=?2) AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
+                           " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
+    [ST_LIST_OPEN] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_open LEFT JOIN delivery_text t ON t.id=d.id "
+                     "WHERE d.state<4 AND d.state=?2 AND d.id>?1 AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
+                     " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
+    [ST_LIST_MESSAGES] = "SELECT id,received_us,config,channel,control_id,kind,peer,reason,state,observations,raw_n FROM message"
+                         " WHERE id>?1 AND (?2<0 OR state=?2) AND (?3<0 OR channel=?3) AND (?4='' OR reason=?4) ORDER BY id LIMIT ?5",
+    [ST_SUM_FRAMES] = "SELECT channel,what,n FROM counter ORDER BY 1,2",
+    [ST_SUM_DELIVERIES] = "SELECT a,b,sum(n) FROM (SELECT state AS a,reason AS b,parts AS n FROM delivery"
+                          " UNION ALL SELECT a,b,n FROM sealed WHERE sum=1) GROUP BY 1,2 ORDER BY 1,2",
+    [ST_SUM_ACCOUNTS] = "SELECT a,b,sum(n) FROM (SELECT fate AS a,reason AS b,n FROM account UNION ALL SELECT a,b,n FROM sealed WHERE sum=2) GROUP BY 1,2 ORDER BY 1,2",
+    [ST_SUM_MESSAGES] = "SELECT a,sum(m),sum(o) FROM (SELECT state AS a,1 AS m,observations AS o FROM message UNION ALL"
+                        " SELECT a,CASE b WHEN 0 THEN n ELSE 0 END,CASE b WHEN 1 THEN n ELSE 0 END FROM sealed WHERE sum=3) GROUP BY 1 ORDER BY 1",
+    [ST_ACCOUNTED] = "SELECT (SELECT total(parts) FROM delivery WHERE message=?1)+(SELECT total(n) FROM account WHERE message=?1)",
+    [ST_LIST_AUDIT] = "SELECT us,who,action,reason FROM audit WHERE delivery=?1 AND delivery<>0 ORDER BY id",
+    [ST_ALL_AUDIT] = "SELECT id,us,who,action,delivery,message,reason,hash FROM audit ORDER BY id",
+};
+
+int db_fail(const struct store_db *d, struct err *e, const char *what)
+{
+    int rc = sqlite3_extended_errcode(d->db), no = sqlite3_system_errno(d->db);
+    const char *path = d->path ? d->path : "";
+    bool is_space = no == ENOSPC || no == EDQUOT || no == EFBIG;
+    switch (rc & 0xff) {
+    case SQLITE_FULL:
+        return err_set(e, ERR_TEMP, path, "%s: the disk is full; nothing was written", what);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(e, ERR_TEMP, path, "%s: the store is busy", what);
+    case SQLITE_INTERRUPT:
+        return err_set(e, ERR_TEMP, path, "%s: took too long; ask for less", what);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return err_set(e, ERR_CONFIG, path, "%s: the store file is damaged (%s): stop, keep the file and restore the last backup", what, sqlite3_errmsg(d->db));
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+        return err_set(e, ERR_CONFIG, path, "%s: cannot open or write the store (%s): check the path and the permissions of file and folder", what,
+                       no ? strerror(no) : sqlite3_errmsg(d->db));
+    case SQLITE_IOERR:
+        if (is_space && (rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_SHMSIZE || rc == SQLITE_IOERR_TRUNCATE))
+            return err_set(e, ERR_TEMP, path, "%s: the disk is full (%s); nothing was written", what, strerror(no));
+        return err_set(e, ERR_BUG, path, "%s: the disk reports an error (%s, SQLite %d): labrelay stops; check the disk before starting again", what,
+                       no ? strerror(no) : "input/output", rc);
+    case SQLITE_NOMEM:
+        (void)fputs("labrelay: out of memory in the store\n", stderr);
+        abort();
+    default:
+        return err_set(e, ERR_BUG, path, "%s: %s (SQLite %d)", what, sqlite3_errmsg(d->db), rc);
+    }
+}
+
+int db_open(struct store_db *d, const char *path, const char *name, int flags, struct err *e)
+{
+    *d = (struct store_db){.path = xstrdup(path)};
+    if (sqlite3_open_v2(name, &d->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+        return db_fail(d, e, "cannot open");
+    (void)sqlite3_busy_timeout(d->db, 2000);
+    (void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    return db_exec(d, "PRAGMA foreign_keys=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY", "cannot set up", e);
+}
+
+void db_close(struct store_db *d)
+{
+    for (size_t i = 0; i < STORE_STMTS; i++)
+        (void)sqlite3_finalize(d->stmt[i]);
+    (void)sqlite3_close(d->db);
+    word_forget(d);
+    free(d->path);
+    *d = (struct store_db){0};
+}
+
+int db_exec(struct store_db *d, const char *text, const char *what, struct err *e)
+{
+    return sqlite3_exec(d->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(d, e, what);
+}
+
+int db_int(struct store_db *d, const char *text, int64_t *out, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    int rc;
+    *out = 0;
+    if (sqlite3_prepare_v2(d->db, text, -1, &s, NULL) != SQLITE_OK)
+        return db_fail(d, e, "cannot read");
+    rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        *out = sqlite3_column_int64(s, 0);
+    else if (rc != SQLITE_DONE) {
+        (void)db_fail(d, e, "cannot read");
+        (void)sqlite3_finalize(s);
+        return -1;
+    }
+    (void)sqlite3_finalize(s);
+    return 0;
+}
+
+sqlite3_stmt *db_stmt(struct store_db *d, enum store_stmt which, struct err *e)
+{
+    if (!d->stmt[which] && sqlite3_prepare_v3(d->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, &d->stmt[which], NULL) != SQLITE_OK) {
+        (void)db_fail(d, e, "cannot prepare");
+        return NULL;
+    }
+    (void)sqlite3_reset(d->stmt[which]);
+    return d->stmt[which];
+}
+
+int db_run(struct store_db *d, sqlite3_stmt *s, const char *what, struct err *e)
+{
+    int rc = sqlite3_step(s);
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        (void)db_fail(d, e, what);
+        (void)sqlite3_reset(s);
+        return -1;
+    }
+    (void)sqlite3_reset(s);
+    return 0;
+}
+
+int db_row(struct store_db *d, sqlite3_stmt *s, const char *what, struct err *e)
+{
+    int rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        return 1;
+    if (rc != SQLITE_DONE)
+        (void)db_fail(d, e, what);
+    (void)sqlite3_reset(s);
+    return rc == SQLITE_DONE ? 0 : -1;
+}
+
+/* ---- bindings: they fail only without memory or for a wrong index, which is our bug ---- */
+
+static void bound(int rc)
+{
+    assert(rc == SQLITE_OK);
+    (void)rc;
+}
+
+void bind_int(sqlite3_stmt *s, int i, int64_t v)
+{
+    bound(sqlite3_bind_int64(s, i, v));
+}
+
+void bind_span(sqlite3_stmt *s, int i, struct span v)
+{
+    bound(sqlite3_bind_text64(s, i, v.n ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void bind_text(sqlite3_stmt *s, int i, const char *v)
+{
+    bound(sqlite3_bind_text64(s, i, v ? v : "", v ? strlen(v) : 0, SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void bind_blob(sqlite3_stmt *s, int i, const void *p, size_t n)
+{
+    bound(sqlite3_bind_blob64(s, i, n ? p : "", n, SQLITE_STATIC));
+}
+
+void bind_null(sqlite3_stmt *s, int i)
+{
+    bound(sqlite3_bind_null(s, i));
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* true: key was 64 lower-case hex digits and bytes holds them */
+static bool key_bytes(const char *key, unsigned char bytes[32])
+{
+    for (size_t i = 0; i < 32; i++) {
+        int high = hex_value(key[2 * i]), low = high < 0 ? -1 : hex_value(key[2 * i + 1]);
+        if (low < 0)
+            return false;
+        bytes[i] = (unsigned char)(high * 16 + low);
+    }
+    return key[64] == '\0';
+}
+
+void bind_key(sqlite3_stmt *s, int i, const char *key, unsigned char bytes[32])
+{
+    if (!key || !*key)
+        bind_null(s, i);
+    else if (key_bytes(key, bytes))
+        bind_blob(s, i, bytes, 32);
+    else
+        bind_text(s, i, key);
+}
+
+int64_t key_number(const char *key)
+{
+    unsigned char bytes[32];
+    uint64_t v = 0;
+    if (!key_bytes(key, bytes))
+        text_sha256(key, strlen(key), bytes);
+    for (size_t i = 0; i < 8; i++)
+        v = v << 8 | bytes[i];
+    return (int64_t)v;
+}
+
+char *column_text(sqlite3_stmt *s, int i)
+{
+    const unsigned char *p = sqlite3_column_text(s, i);
+    return xstrndup(p ? (const char *)p : "", (size_t)sqlite3_column_bytes(s, i));
+}
+
+char *column_key(sqlite3_stmt *s, int i)
+{
+    if (sqlite3_column_type(s, i) == SQLITE_BLOB && sqlite3_column_bytes(s, i) == 32) {
+        char *hex = xmalloc(65);
+        text_hex(sqlite3_column_blob(s, i), 32, hex);
+        return hex;
+    }
+    return column_text(s, i);
+}
+
+/* ---- words ---- */
+
+static size_t word_slot(const struct store_db *d, const char *text)
+{
+    uint64_t h = 1469598103934665603u;
+    size_t i;
+    for (const char *p = text; *p; p++)
+        h = (h ^ (unsigned char)*p) * 1099511628211u;
+    i = (size_t)h & (d->words_cap - 1);
+    while (d->words[i].text && strcmp(d->words[i].text, text) != 0)
+        i = (i + 1) & (d->words_cap - 1);
+    return i;
+}
+
+static const char *word_keep(struct store_db *d, int64_t id, const char *text)
+{
+    if (2 * (d->words_n + 1) > d->words_cap) {
+        struct store_word *old = d->words;
+        size_t old_cap = d->words_cap;
+        d->words_cap = old_cap ? 2 * old_cap : 64;
+        d->words = xcalloc(d->words_cap, sizeof *d->words);
+        for (size_t i = 0; i < old_cap; i++)
+            if (old[i].text)
+                d->words[word_slot(d, old[i].text)] = old[i];
+        free(old);
+    }
+    size_t i = word_slot(d, text);
+    if (!d->words[i].text) {
+        d->words[i] = (struct store_word){id, xstrdup(text)};
+        d->words_n++;
+    }
+    if ((size_t)id >= d->word_by_id_n) {
+        size_t n = (size_t)id + 32;
+        d->word_by_id = xreallocarray(d->word_by_id, n, sizeof *d->word_by_id);
+        for (size_t k = d->word_by_id_n; k < n; k++)
+            d->word_by_id[k] = NULL;
+        d->word_by_id_n = n;
+    }
+    d->word_by_id[id] = d->words[i].text;
+    return d->words[i].text;
+}
+
+void word_forget(struct store_db *d)
+{
+    for (size_t i = 0; i < d->words_cap; i++)
+        free(d->words[i].text);
+    free(d->words);
+    free(d->word_by_id);
+    d->words = NULL;
+    d->word_by_id = NULL;
+    d->words_n = d->words_cap = d->word_by_id_n = 0;
+}
+
+int word_find(struct store_db *d, const char *text, int64_t *id_out, struct err *e)
+{
+    sqlite3_stmt *s;
+    int rc;
+    *id_out = 0;
+    if (!text || !*text)
+        return 0;
+    if (d->words_cap) {
+        const struct store_word *w = &d->words[word_slot(d, text)];
+        if (w->text) {
+            *id_out = w->id;
+            return 0;
+        }
+    }
+    *id_out = -1;
+    s = db_stmt(d, ST_FIND_WORD, e);
+    if (!s)
+        return -1;
+    bind_text(s, 1, text);
+    rc = db_row(d, s, "cannot read a word", e);
+    if (rc == 1) {
+        *id_out = sqlite3_column_int64(s, 0);
+        (void)word_keep(d, *id_out, text);
+        (void)sqlite3_reset(s);
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+int word_put(struct store_db *d, const char *text, int64_t *id_out, struct err *e)
+{
+    sqlite3_stmt *s;
+    if (word_find(d, text, id_out, e) != 0)
+        return -1;
+    if (*id_out >= 0)
+        return 0;
+    s = db_stmt(d, ST_PUT_WORD, e);
+    if (!s)
+        return -1;
+    bind_text(s, 1, text);
+    if (db_run(d, s, "cannot add a word", e) != 0)
+        return -1;
+    *id_out = sqlite3_last_insert_rowid(d->db);
+    (void)word_keep(d, *id_out, text);
+    return 0;
+}
+
+const char *word_get(struct store_db *d, int64_t id, struct err *e)
+{
+    sqlite3_stmt *s;
+    int rc;
+    if (id == 0)
+        return "";
+    if (id > 0 && (size_t)id < d->word_by_id_n && d->word_by_id[id])
+        return d->word_by_id[id];
+    s = db_stmt(d, ST_GET_WORD, e);
+    if (!s)
+        return NULL;
+    bind_int(s, 1, id);
+    rc = db_row(d, s, "cannot read a word", e);
+    if (rc == 0)
+        (void)err_set(e, ERR_CONFIG, d->path, "the store is damaged: word %lld is missing", (long long)id);
+    if (rc != 1)
+        return NULL;
+    const unsigned char *p = sqlite3_column_text(s, 0);
+    const char *kept = word_keep(d, id, p ? (const char *)p : "");
+    (void)sqlite3_reset(s);
+    return kept;
+}
+
+/* ---- deliveries ---- */
+
+int delivery_from_row(struct store_db *d, sqlite3_stmt *s, struct delivery *out, struct err *e)
+{
+    const char *route = word_get(d, sqlite3_column_int64(s, 6), e), *writer = word_get(d, sqlite3_column_int64(s, 8), e);
+    const char *reason = word_get(d, sqlite3_column_int64(s, 17), e), *type = word_get(d, sqlite3_column_int64(s, 19), e);
+    *out = (struct delivery){0};
+    if (!route || !writer || !reason || !type)
+        return -1;
+    *out = (struct delivery){
+        .id = sqlite3_column_int64(s, 0), .message_id = sqlite3_column_int64(s, 1), .record_index = (unsigned)sqlite3_column_int64(s, 2),
+        .observation_index = (unsigned)sqlite3_column_int64(s, 3), .parts = (unsigned)sqlite3_column_int64(s, 4), .path = column_text(s, 5),
+        .route = xstrdup(route), .config = sqlite3_column_int64(s, 7), .writer = xstrdup(writer), .lane = column_text(s, 9),
+        .result_key = column_key(s, 10), .issued_us = sqlite3_column_int64(s, 11), .rank = sqlite3_column_int(s, 12),
+        .state = (enum delivery_state)sqlite3_column_int(s, 13), .step = (enum delivery_step)sqlite3_column_int(s, 14),
+        .tries = sqlite3_column_int(s, 15), .next_us = sqlite3_column_int64(s, 16), .reason = xstrdup(reason), .person_id = column_text(s, 18),
+        .person_type = xstrdup(type), .remote_id = column_text(s, 20), .updated_us = sqlite3_column_int64(s, 21), .who = column_text(s, 22),
+        .body = column_text(s, 23), .detail = column_text(s, 24)};
+    return 0;
+}
+
+int deliveries_from_rows(struct store_db *d, sqlite3_stmt *s, const char *what, struct delivery **v, size_t *n, struct err *e)
+{
+    size_t cap = 0;
+    int rc;
+    *v = NULL;
+    *n = 0;
+    while ((rc = db_row(d, s, what, e)) == 1) {
+        if (*n == cap) {
+            cap = cap ? 2 * cap : 8;
+            *v = xreallocarray(*v, cap, sizeof **v);
+        }
+        if (delivery_from_row(d, s, &(*v)[*n], e) != 0) {
+            (void)sqlite3_reset(s);
+            rc = -1;
+            break;
+        }
+        (*n)++;
+    }
+    if (rc == 0)
+        return 0;
+    deliveries_free(*v, *n);
+    *v = NULL;
+    *n = 0;
+    return -1;
+}
+
+void deliveries_free(struct delivery *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        delivery_clear(&v[i]);
+    free(v);
+}
+
+/* ---- audit ---- */
+
+static void add_field(struct buf *b, const char *text)
+{
+    buf_add_int(b, (int64_t)strlen(text));
+    buf_addc(b, ':');
+    buf_adds(b, text);
+}
+
+void audit_link(const unsigned char previous[32], int64_t id, int64_t us, const char *who, const char *action, int64_t delivery_id,
+                int64_t message_id, const char *reason, unsigned char out[32])
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    buf_add(&b, previous, 32);
+    buf_addf(&b, "%lld %lld %lld %lld ", (long long)id, (long long)us, (long long)delivery_id, (long long)message_id);
+    add_field(&b, who);
+    add_field(&b, action);
+    add_field(&b, reason);
+    text_sha256(b.p, b.n, out);
+    buf_clear(&b);
+}
