@@ -370,19 +370,18 @@ static void settle_outbreak(struct writer *w, const struct godata_news *n, int64
         end_pause(w);
 }
 
-static void settle_account(struct writer *w, const struct godata_news *n, int64_t now_us)
+static void settle_account(struct writer *w, const struct godata_news *n, bool was_claim, int64_t now_us)
 {
     w->must_claim = false;
     w->is_account_good = w->outbreak_id && strcmp(n->active_outbreak_id, w->outbreak_id) == 0;
     if (w->is_account_good) {
         if (is_reason(w, "WRONG_OUTBREAK"))
             end_pause(w);
-    } else if (w->o->claim_account && !is_reason(w, "WRONG_OUTBREAK")) {
+    } else if (w->o->claim_account && !was_claim) {
         w->must_claim = true;
         pause_writer(w, "WRONG_OUTBREAK", "the account's active outbreak is another one; claiming it", now_us);
     } else {
         pause_writer(w, "WRONG_OUTBREAK", "the account's active outbreak is another one; set it in Go.Data, or say `claim-account yes`", now_us + RECHECK_US);
-        w->must_claim = w->o->claim_account;
     }
 }
 
@@ -401,7 +400,7 @@ static void settle_news(struct writer *w, struct task *t, int64_t now_us)
     case CHORE_PROBE: return;
     case CHORE_OUTBREAK: settle_outbreak(w, n, now_us); return;
     case CHORE_ACCOUNT:
-    case CHORE_CLAIM: settle_account(w, n, now_us); return;
+    case CHORE_CLAIM: settle_account(w, n, t->chore == CHORE_CLAIM, now_us); return;
     case CHORE_REFDATA:
         json_decref(w->codes);
         w->codes = n->codes;
