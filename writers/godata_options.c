@@ -172,8 +172,6 @@ static int take_role(struct option_args *a, const char *words, bool needs_docume
 static int read_match(void *value, struct option_args *a)
 {
     struct godata_match *m = value;
-    if (m->n)
-        return option_error(a, NULL, "match was given already: name all keys in one statement");
     if (!option_accept(a, "by"))
         return option_error(a, "match by visual-id, then sample-id", "match needs `by` and what to look for");
     do {
@@ -260,7 +258,7 @@ const struct option_row godata_option_rows[GODATA_OPTION_ROWS] = {
      .syntax = "by KEY, then KEY …", .help = "what finds the person: document TYPE, visual-id, godata-id, sample-id (default: all)"},
     {.name = "no-match", .type = OPT_CUSTOM, .offset = AT(no_match), .custom = read_no_match,
      .syntax = "park[, alarm after TIME]", .help = "what to do when nobody matches (default: park, alarm after 30d)"},
-    {.name = "id", .type = OPT_CUSTOM, .offset = AT(ids), .custom = read_id, .custom_free = free_ids,
+    {.name = "id", .type = OPT_CUSTOM, .offset = AT(ids), .custom = read_id, .custom_free = free_ids, .may_repeat = true,
      .syntax = "\"AUTHORITY\" \"TYPE\" is ROLE", .help = "what a patient identifier is: visual-id, godata-id, document TYPE or ignore; may repeat"},
     {.name = "sample-window", .type = OPT_DURATION, .offset = AT(sample_window_us), .min = INT64_C(86400) * 1000000, .max = INT64_C(3650) * 86400 * 1000000,
      .def = "60d", .help = "a sample id known in Go.Data counts only when the samples are this close in time"},

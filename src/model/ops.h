@@ -43,6 +43,7 @@ struct option_row {
     const char *syntax;         /* for help: "IP:PORT"; NULL: by type */
     int (*custom)(void *value, struct option_args *args);   /* OPT_CUSTOM: 0, or -1 after reporting through option_error() */
     void (*custom_free)(void *value);
+    bool may_repeat;            /* OPT_CUSTOM: may be given several times (lists always may) */
 };
 
 struct option_table {

@@ -58,7 +58,7 @@ static bool is_name(const void *ctx, struct span word)
 
 static bool is_repeatable(const struct option_row *row)
 {
-    return row->type == OPT_LIST || row->type == OPT_NETS;
+    return row->type == OPT_LIST || row->type == OPT_NETS || row->may_repeat;
 }
 
 /* A second mention is an error, except for lists. */
