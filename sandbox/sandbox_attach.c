@@ -7,6 +7,9 @@
  * DIAGNOSTICS
  *   400 MISSING_REQUIRED_PROPERTY, 404 FILE_NOT_FOUND, 422 ValidationError for a repeated id.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE                     /* memmem */
+#endif
 #include <stdlib.h>
 #include <string.h>
 

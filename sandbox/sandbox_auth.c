@@ -86,8 +86,8 @@ struct sandbox_user *auth_user_add(struct sandbox *s, json_t *body, const char *
     char id[SANDBOX_ID_SIZE];
     json_t *now = sandbox_date_json(sandbox_now_ms()), *given = body;
     sandbox_uuid(id);
-    body = json_pack("{ssss}", "id", id, "languageId", "english_us");
-    json_object_update_new(body, json_pack("{s[]s[]sbsisn}", "roleIds", "outbreakIds", "passwordChange", 0, "loginRetriesCount", 0, "bruteForceLoginDate"));
+    body = json_pack("{sssss[s]}", "id", id, "languageId", "english_us", "roleIds", id);
+    json_object_update_new(body, json_pack("{s[]sbsisn}", "outbreakIds", "passwordChange", 0, "loginRetriesCount", 0, "bruteForceLoginDate"));
     json_object_update_new(body, json_pack("{sbsbsn}", "disregardGeographicRestrictions", 0, "dontCacheFilters", 0, "lastLogin"));
     json_object_update_new(body, json_pack("{sOsssOsssOsssb}", "createdAt", now, "createdBy", "system", "updatedAt", now, "updatedBy", "system", "dbUpdatedAt", now,
                                            "createdOn", "API", "deleted", 0));
@@ -208,6 +208,14 @@ static struct sandbox_user *check_password(struct sandbox_call *c, struct sandbo
     return NULL;
 }
 
+/* With two-factor login on, the first step is a 200 without a token; the code would come by mail. */
+static bool asks_for_code(struct sandbox_call *c)
+{
+    if (c->s->faults.two_factor)
+        call_reply_new(c, json_pack("{sb}", "twoFA", 1));
+    return c->s->faults.two_factor;
+}
+
 static void token_issue(struct sandbox *s, struct sandbox_user *u)
 {
     random_token(u->token);
@@ -228,7 +236,7 @@ void on_login(struct sandbox_call *c)
         return;
     }
     struct sandbox_user *u = check_password(c, user_by_email(c->s, email, true), password);
-    if (!u)
+    if (!u || asks_for_code(c))
         return;
     token_issue(c->s, u);
     json_t *at = sandbox_date_json(u->token_born_ms);
@@ -252,7 +260,7 @@ void on_oauth_token(struct sandbox_call *c)
         return;
     }
     struct sandbox_user *u = check_password(c, user_by_email(c->s, sandbox_json_get(c->body, "username"), false), sandbox_json_get(c->body, "password"));
-    if (!u)
+    if (!u || asks_for_code(c))
         return;
     token_issue(c->s, u);
     call_reply_new(c, json_pack("{sssIss}", "token_type", "bearer", "expires_in", (json_int_t)c->s->token_ttl_s, "access_token", u->token));
@@ -264,7 +272,7 @@ void on_logout(struct sandbox_call *c)
     call_reply_json(c, 204, NULL);
 }
 
-/* Two-factor login is off, as by default: there is no code to be right about. */
+/* No code was ever mailed: none is right. */
 void on_two_factor(struct sandbox_call *c) { call_fail(c, 401, NULL, "LOGIN_FAILED", NULL, "login failed"); }
 
 /* ---- users ---- */
@@ -300,12 +308,46 @@ static struct sandbox_user *user_of_path(struct sandbox_call *c, const char *per
     return u;
 }
 
-static void add_permissions(json_t *list, const struct sandbox_user *u)
+/* What the real server calls availablePermissions is everything that exists, not what the user has: that stands in the roles. */
+static json_t *available_permissions(void)
 {
+    json_t *all = sandbox_route_permissions(), *out = json_array(), *v;
     size_t i;
-    json_t *v;
-    json_array_foreach(json_object_get(u->body, "_permissions"), i, v)
-        json_array_append_new(list, json_pack("{sOsO}", "id", v, "label", v));
+    json_array_foreach(all, i, v)
+        json_array_append_new(out, json_pack("{sOsO}", "id", v, "label", v));
+    json_decref(all);
+    return out;
+}
+
+/* One role per account: the first of its roleIds, with the account's permissions. */
+static json_t *role_view(const struct sandbox_user *u)
+{
+    json_t *permissions = json_object_get(u->body, "_permissions"), *id = json_array_get(json_object_get(u->body, "roleIds"), 0);
+    json_t *shown = holds(permissions, "*") ? sandbox_route_permissions() : json_incref(permissions);
+    return json_pack("{sOsosOssssso}", "id", id ? id : json_object_get(u->body, "id"), "name", json_sprintf("Role of %s", sandbox_json_get(u->body, "email")), "createdAt",
+                     json_object_get(u->body, "createdAt"), "createdBy", "system", "description", "", "permissionIds", shown);
+}
+
+void on_roles_list(struct sandbox_call *c)
+{
+    struct sandbox_filter f;
+    if (call_filter(c, false, &f))
+        return;
+    json_t *all = json_array(), *page, *out = json_array(), *doc;
+    size_t i;
+    for (struct sandbox_user *u = c->s->users; u; u = u->next) {
+        json_t *role = role_view(u);
+        if (sandbox_cond_match(f.where, role))
+            json_array_append(all, role);
+        json_decref(role);
+    }
+    page = sandbox_filter_page(&f, all, "id");
+    json_array_foreach(page, i, doc)
+        json_array_append_new(out, sandbox_filter_project(&f, doc));
+    call_reply_new(c, out);
+    json_decref(page);
+    json_decref(all);
+    sandbox_filter_clear(&f);
 }
 
 void on_user_get(struct sandbox_call *c)
@@ -313,9 +355,8 @@ void on_user_get(struct sandbox_call *c)
     struct sandbox_user *u = user_of_path(c, "user_view");
     if (!u)
         return;
-    json_t *view = user_view(u), *available = json_array();
-    add_permissions(available, u);
-    json_object_set_new(view, "availablePermissions", available);
+    json_t *view = user_view(u);
+    json_object_set_new(view, "availablePermissions", available_permissions());
     call_reply_new(c, view);
 }
 

@@ -23,7 +23,7 @@
 
 enum statement {
     ST_BEGIN, ST_COMMIT, ST_INSERT, ST_UPDATE, ST_GET, ST_HEAD, ST_DOCUMENTS_CLEAR, ST_DOCUMENT_ADD, ST_KEYS_CLEAR, ST_KEY_ADD, ST_VISUAL_MAX, ST_VISUAL_HAS,
-    ST_DUPLICATES, ST_FILE_PUT, ST_FILE_GET, ST_COUNT, ST_BY_ID, ST_BY_KEY, ST_BY_DOCUMENT, ST_BY_PARENT, ST_BY_UPDATED, ST_BY_DB_UPDATED, ST_BY_DOB, ST_ALL,
+    ST_DUPLICATES, ST_FILE_PUT, ST_FILE_GET, ST_COUNT, ST_BY_ID, ST_BY_KEY, ST_BY_DOCUMENT, ST_BY_PARENT, ST_BY_PARENT_KEY, ST_BY_UPDATED, ST_BY_DB_UPDATED, ST_BY_DOB, ST_ALL,
     ST_N
 };
 
@@ -31,7 +31,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS record(seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, id TEXT NOT NULL, outbreak TEXT, type TEXT, parent TEXT, key TEXT,"
     " dob INTEGER, updated INTEGER NOT NULL, db_updated INTEGER NOT NULL, deleted INTEGER NOT NULL, body TEXT NOT NULL);"
     "CREATE UNIQUE INDEX IF NOT EXISTS record_id ON record(kind, id);"
-    "CREATE INDEX IF NOT EXISTS record_parent ON record(parent) WHERE parent IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS record_parent ON record(parent, key) WHERE parent IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS record_key ON record(kind, outbreak, key) WHERE key IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS record_updated ON record(kind, outbreak, updated, id);"
     "CREATE INDEX IF NOT EXISTS record_db_updated ON record(kind, outbreak, db_updated, id);"
@@ -67,6 +67,7 @@ static const char *const statements[ST_N] = {
     [ST_BY_KEY] = COLUMNS "WHERE kind=?1 AND outbreak=?2 AND key=?3 ORDER BY seq",
     [ST_BY_DOCUMENT] = COLUMNS "WHERE kind=?1 AND id IN (SELECT person FROM document WHERE outbreak=?2 AND number=?3) ORDER BY seq",
     [ST_BY_PARENT] = COLUMNS "INDEXED BY record_parent WHERE kind=?1 AND parent=?3 ORDER BY seq",
+    [ST_BY_PARENT_KEY] = COLUMNS "INDEXED BY record_parent WHERE kind=?1 AND parent=?2 AND key=?3 ORDER BY seq",
     [ST_BY_UPDATED] = COLUMNS "WHERE kind=?1 AND outbreak=?2 AND updated>=?3 AND updated<=?4 ORDER BY updated, id",
     [ST_BY_DB_UPDATED] = COLUMNS "WHERE kind=?1 AND outbreak=?2 AND db_updated>=?3 AND db_updated<=?4 ORDER BY db_updated, id",
     [ST_BY_DOB] = COLUMNS "INDEXED BY record_dob WHERE kind=?1 AND outbreak=?2 AND dob IS NOT NULL AND dob>=?3 AND dob<=?4 ORDER BY seq",
@@ -356,7 +357,7 @@ static void walk_strings(struct walk *w, enum statement which, const json_t *val
     json_array_foreach(values, i, v) {
         sqlite3_stmt *st = w->db->st[which];
         sqlite3_bind_int(st, 1, (int)w->q->kind);
-        bind_text(st, 2, w->q->outbreak);
+        bind_text(st, 2, which == ST_BY_PARENT_KEY ? w->q->parent : w->q->outbreak);
         bind_text(st, 3, json_string_value(v));
         if (!walk_rows(w, which))
             break;
@@ -382,7 +383,9 @@ static void walk_best(struct walk *w)
     const struct sandbox_filter *f = q->filter;
     json_t *values = json_array();
     int64_t low = INT64_MIN, high = INT64_MAX;
-    if (q->parent) {
+    if (q->parent && q->key_field && sandbox_cond_strings(f->where, q->key_field, values)) {
+        walk_strings(w, ST_BY_PARENT_KEY, values);
+    } else if (q->parent) {
         sqlite3_stmt *st = w->db->st[ST_BY_PARENT];
         sqlite3_bind_int(st, 1, (int)q->kind);
         bind_text(st, 3, q->parent);

@@ -27,7 +27,7 @@ enum call_fate fault_decide(struct sandbox_call *c)
     struct sandbox_faults *f = &c->s->faults;
     int64_t n = ++f->lab_posts;
     if (is_nth(f->fail_every, n)) {
-        call_reply(c, 503, "text/html; charset=utf-8", SPAN_LIT("<html><body><h1>503 Service Unavailable</h1></body></html>\n"));
+        call_reply(c, f->fail_status, "text/html; charset=utf-8", SPAN_LIT("<html><body><h1>The server is tired</h1></body></html>\n"));
         return FATE_ANSWER;
     }
     if (f->late_ms > 0 && is_nth(f->late_every, n))
@@ -63,6 +63,64 @@ void fault_schedule_late(struct sandbox_call *c)
     evtimer_add(w->timer, &tv);
 }
 
+/* ---- injections ---- */
+
+bool fault_injects(struct sandbox_call *c)
+{
+    struct sandbox_injection *j = &c->s->injection;
+    if (j->times <= 0 || (j->route && j->route != c->route))
+        return false;
+    j->times--;
+    return true;
+}
+
+void fault_spoil(struct sandbox_call *c, struct span body)
+{
+    const struct sandbox_injection *j = &c->s->injection;
+    switch (j->mode) {
+    case INJECT_STATUS:
+        sandbox_conn_reply(c->conn, j->status, "text/html; charset=utf-8", "", SPAN_LIT("<html><body><h1>Injected</h1></body></html>\n"));
+        return;
+    case INJECT_GARBAGE:
+        sandbox_conn_reply(c->conn, 200, "application/json; charset=utf-8", "", SPAN_LIT("{\"id\": <garbage>"));
+        return;
+    case INJECT_HALF:
+        sandbox_conn_half(c->conn, span_has(body) ? span_cut(body, 0, body.n / 2) : SPAN_LIT("{\"id\":"));
+        return;
+    case INJECT_HANG:
+        sandbox_conn_hang(c->conn);
+        return;
+    case INJECT_CLOSE:
+        sandbox_conn_drop(c->conn);
+        return;
+    }
+}
+
+/* {"route": "POST /outbreaks/:o/cases" or absent, "times": 1, "mode": "status", "status": 500, "executes": false} */
+void on_inject(struct sandbox_call *c)
+{
+    static const char *const modes[] = {"status", "half", "garbage", "hang", "close"};
+    const char *route = sandbox_json_get(c->body, "route"), *mode = sandbox_json_get(c->body, "mode");
+    const json_t *times = json_object_get(c->body, "times"), *status = json_object_get(c->body, "status");
+    struct sandbox_injection j = {.times = 1, .status = 500};
+    size_t m = 0;
+    while (mode && m < 5 && strcmp(mode, modes[m]) != 0)
+        m++;
+    j.route = route ? sandbox_route_find(route) : NULL;
+    if (m == 5 || (route && !j.route)) {
+        call_fail(c, 400, NULL, NULL, NULL, "no such %s", m == 5 ? "mode" : "route");
+        return;
+    }
+    j.mode = (enum inject_mode)m;
+    if (json_is_integer(times))
+        j.times = json_integer_value(times);
+    if (json_is_integer(status))
+        j.status = (int)json_integer_value(status);
+    j.executes = json_is_true(json_object_get(c->body, "executes"));
+    c->s->injection = j;
+    call_reply_new(c, json_pack("{sIsssisb}", "times", (json_int_t)j.times, "mode", modes[m], "status", j.status, "executes", j.executes));
+}
+
 /* ---- control ---- */
 
 static void set_count(const json_t *body, const char *key, int64_t scale, int64_t *to)
@@ -87,15 +145,21 @@ void on_faults(struct sandbox_call *c)
         set_count(c->body, "late-every", 1, &f->late_every);
         if (f->late_ms > 0 && f->late_every == 0)
             f->late_every = 1;
-        json_t *hold = json_object_get(c->body, "late-hold");
+        json_t *hold = json_object_get(c->body, "late-hold"), *two_factor = json_object_get(c->body, "two-factor");
+        int64_t status = f->fail_status;
+        set_count(c->body, "fail-status", 1, &status);
+        f->fail_status = (int)status;
         if (hold)
             f->late_hold = json_is_true(hold);
+        if (two_factor)
+            f->two_factor = json_is_true(two_factor);
         /* a new rhythm starts to count anew */
         if (before.fail_every != f->fail_every || before.drop_reply != f->drop_reply || before.late_every != f->late_every)
             f->lab_posts = 0;
     }
-    call_reply_new(c, json_pack("{sIsIsIsfsIsb}", "fail-every", (json_int_t)f->fail_every, "slow", (json_int_t)f->slow_ms, "drop-reply", (json_int_t)f->drop_reply, "late",
-                                (double)f->late_ms / 1000.0, "late-every", (json_int_t)f->late_every, "late-hold", f->late_hold));
+    call_reply_new(c, json_pack("{sIsisIsIsfsIsbsb}", "fail-every", (json_int_t)f->fail_every, "fail-status", f->fail_status, "slow", (json_int_t)f->slow_ms, "drop-reply", (json_int_t)f->drop_reply, "late",
+                                (double)f->late_ms / 1000.0, "late-every", (json_int_t)f->late_every, "late-hold", f->late_hold, "two-factor",
+                                f->two_factor));
 }
 
 void on_stats(struct sandbox_call *c)

@@ -8,6 +8,9 @@
  * DIAGNOSTICS
  *   Malformed requests get a bare 400 and the connection is closed. A connection owns its request until the call is answered.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE                     /* gmtime_r */
+#endif
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -94,7 +97,7 @@ static const char *status_text(int status)
     static const struct { int status; const char *text; } table[] = {
         {200, "OK"}, {204, "No Content"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {406, "Not Acceptable"},
         {409, "Conflict"}, {413, "Payload Too Large"}, {422, "Unprocessable Entity"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-        {503, "Service Unavailable"},
+        {429, "Too Many Requests"}, {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (table[i].status == status)
@@ -152,6 +155,15 @@ void sandbox_conn_drop(struct sandbox_conn *c)
 }
 
 void sandbox_conn_hang(struct sandbox_conn *c) { c->state = CONN_HUNG; }
+
+void sandbox_conn_half(struct sandbox_conn *c, struct span body)
+{
+    c->keeps_alive = false;
+    evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                        body.n * 2 + 2);
+    bufferevent_write(c->bev, body.p, body.n);
+    conn_finish(c);
+}
 
 /* An answer of the HTTP layer itself, as bare as Node's. */
 static void reply_bare(struct sandbox_conn *c, const char *status_line)

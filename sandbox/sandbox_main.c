@@ -39,6 +39,7 @@ static const char usage[] =
     "  --password PW     its password (default practice-makes-perfect)\n"
     "  --token-ttl S     life of a token in seconds (default 600)\n"
     "  --keep-alive S    idle connections are closed after S seconds (default 5)\n"
+    "  --two-factor      logins answer {\"twoFA\":true} and no token\n"
     "  --custom-ids      accept ids of lab results from clients\n"
     "faults (lab-result POSTs; also POST /sandbox/faults):\n"
     "  --fail-every N    every Nth answers 503\n"
@@ -77,14 +78,14 @@ void sandbox_uuid(char out[SANDBOX_ID_SIZE])
 
 /* ---- options ---- */
 
-enum option_id { OPT_PORT = 1, OPT_PORT_FILE, OPT_DB, OPT_SEED, OPT_OUTBREAK, OPT_USER, OPT_PASSWORD, OPT_TTL, OPT_KEEP_ALIVE, OPT_CUSTOM_IDS, OPT_FAIL, OPT_DROP, OPT_LATE,
+enum option_id { OPT_PORT = 1, OPT_PORT_FILE, OPT_DB, OPT_SEED, OPT_OUTBREAK, OPT_USER, OPT_PASSWORD, OPT_TTL, OPT_KEEP_ALIVE, OPT_CUSTOM_IDS, OPT_TWO_FACTOR, OPT_FAIL, OPT_DROP, OPT_LATE,
                  OPT_LATE_EVERY, OPT_LATE_HOLD, OPT_SLOW, OPT_HELP };
 
 static const struct option long_options[] = {
     {"port", required_argument, NULL, OPT_PORT}, {"port-file", required_argument, NULL, OPT_PORT_FILE}, {"db", required_argument, NULL, OPT_DB},
     {"seed", required_argument, NULL, OPT_SEED}, {"outbreak", required_argument, NULL, OPT_OUTBREAK}, {"user", required_argument, NULL, OPT_USER},
     {"password", required_argument, NULL, OPT_PASSWORD}, {"token-ttl", required_argument, NULL, OPT_TTL}, {"keep-alive", required_argument, NULL, OPT_KEEP_ALIVE},
-    {"custom-ids", no_argument, NULL, OPT_CUSTOM_IDS}, {"fail-every", required_argument, NULL, OPT_FAIL}, {"drop-reply", required_argument, NULL, OPT_DROP},
+    {"custom-ids", no_argument, NULL, OPT_CUSTOM_IDS}, {"two-factor", no_argument, NULL, OPT_TWO_FACTOR}, {"fail-every", required_argument, NULL, OPT_FAIL}, {"drop-reply", required_argument, NULL, OPT_DROP},
     {"late", required_argument, NULL, OPT_LATE}, {"late-every", required_argument, NULL, OPT_LATE_EVERY}, {"late-hold", no_argument, NULL, OPT_LATE_HOLD},
     {"slow", required_argument, NULL, OPT_SLOW}, {"help", no_argument, NULL, OPT_HELP}, {NULL, 0, NULL, 0},
 };
@@ -121,6 +122,7 @@ static int read_option(struct sandbox *s, struct options *o, int id, const char 
         s->keep_alive_s = (int)n;
         return rc;
     case OPT_CUSTOM_IDS: s->allows_custom_ids = true; return 0;
+    case OPT_TWO_FACTOR: f->two_factor = true; return 0;
     case OPT_FAIL: return read_number(name, optarg, 1, 1e9, &f->fail_every);
     case OPT_DROP: return read_number(name, optarg, 1, 1e9, &f->drop_reply);
     case OPT_LATE: return read_number(name, optarg, 1000, 1e6, &f->late_ms);
@@ -239,7 +241,7 @@ static void stop(struct sandbox *s)
 
 int sandbox_main(int argc, char **argv)
 {
-    struct sandbox s = {.token_ttl_s = 600, .keep_alive_s = 5};
+    struct sandbox s = {.token_ttl_s = 600, .keep_alive_s = 5, .faults.fail_status = 503};
     struct options o = {0};
     struct err e = ERR_INIT;
     int rc = read_options(&s, &o, argc, argv);

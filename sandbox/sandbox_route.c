@@ -39,6 +39,7 @@ static const struct sandbox_route routes[] = {
     {"GET", "/status", NULL, ROUTE_PUBLIC | ROUTE_BARE, on_status},
     {"POST", "/sandbox/faults", NULL, ROUTE_PUBLIC | ROUTE_BARE, on_faults},
     {"GET", "/sandbox/faults", NULL, ROUTE_PUBLIC | ROUTE_BARE, on_faults},
+    {"POST", "/sandbox/inject", NULL, ROUTE_PUBLIC | ROUTE_BARE, on_inject},
     {"GET", "/sandbox/stats", NULL, ROUTE_PUBLIC | ROUTE_BARE, on_stats},
     {"POST", "/sandbox/reset-stats", NULL, ROUTE_PUBLIC | ROUTE_BARE, on_stats_reset},
     {"POST", "/sandbox/clock", NULL, ROUTE_PUBLIC | ROUTE_BARE, on_clock},
@@ -52,6 +53,7 @@ static const struct sandbox_route routes[] = {
     {"GET", "/users/:1", NULL, ROUTE_FREE, on_user_get},
     {"PATCH", "/users/:1", NULL, ROUTE_FREE, on_user_patch},
     {"PUT", "/users/:1", NULL, ROUTE_FREE, on_user_patch},
+    {"GET", "/roles", NULL, ROUTE_FREE, on_roles_list},
     {"GET", "/locations", NULL, ROUTE_FREE, on_locations_list},
     {"GET", "/reference-data", NULL, ROUTE_FREE, on_refdata_list},
     {"GET", "/reference-data/count", NULL, ROUTE_FREE, on_refdata_count},
@@ -126,6 +128,45 @@ size_t sandbox_route_count(void) { return ROUTES_N; }
 const char *sandbox_route_name(size_t i) { return routes[i].pattern; }
 const char *sandbox_route_method(size_t i) { return routes[i].method; }
 
+const struct sandbox_route *sandbox_route_find(const char *method_and_pattern)
+{
+    for (size_t i = 0; i < ROUTES_N; i++) {
+        size_t n = strlen(routes[i].method);
+        if (strncmp(method_and_pattern, routes[i].method, n) == 0 && method_and_pattern[n] == ' ' && strcmp(method_and_pattern + n + 1, routes[i].pattern) == 0)
+            return &routes[i];
+    }
+    return NULL;
+}
+
+/* Adds a permission, for each group where it holds a %. */
+static void add_permission(json_t *names, struct span permission)
+{
+    size_t mark = span_find(permission, '%');
+    for (int t = 0; t < (mark < permission.n ? PERSON_TYPES : 1); t++) {
+        struct span rest = span_from(permission, mark + 1);
+        json_t *name = mark < permission.n ? json_sprintf("%s%.*s", person_kinds[t].group, SPAN_ARG(rest)) : json_stringn(permission.p, permission.n);
+        json_object_set_new(names, json_string_value(name), json_true());
+        json_decref(name);
+    }
+}
+
+json_t *sandbox_route_permissions(void)
+{
+    json_t *names = json_object(), *out = json_array(), *unused;
+    const char *name;
+    struct span word;
+    add_permission(names, SPAN_LIT("user_modify_own_account"));
+    for (size_t i = 0; i < ROUTES_N; i++) {
+        struct span rest = span_of(routes[i].permissions);
+        while (span_has(rest) && span_next(&rest, ',', &word))
+            add_permission(names, span_trim(word));
+    }
+    json_object_foreach(names, name, unused)
+        json_array_append_new(out, json_string(name));
+    json_decref(names);
+    return out;
+}
+
 /* ---- answers ---- */
 
 /* Does the client take JSON? The real server notices only now that it does not. */
@@ -149,6 +190,10 @@ void call_reply(struct sandbox_call *c, int status, const char *type, struct spa
     c->is_answered = true;
     if (!c->conn)
         return;
+    if (c->is_spoilt) {
+        fault_spoil(c, body);
+        return;
+    }
     if (c->fate == FATE_DROP) {
         c->s->lost++;
         sandbox_conn_drop(c->conn);
@@ -522,6 +567,13 @@ static bool may_touch_outbreak(struct sandbox_call *c)
 static bool is_allowed(struct sandbox_call *c)
 {
     unsigned flags = c->route->flags;
+    if (!(flags & ROUTE_BARE) && fault_injects(c)) {
+        c->is_spoilt = true;
+        if (!c->s->injection.executes) {
+            call_reply(c, c->s->injection.status, NULL, SPAN_ABSENT);
+            return false;
+        }
+    }
     if (flags & ROUTE_PUBLIC)
         return true;
     if (!c->user || ((flags & ROUTE_NO_COC) && c->ptype == PERSON_COC)) {

@@ -23,7 +23,19 @@
 struct sandbox_faults {
     int64_t fail_every, drop_reply, late_every, slow_ms, late_ms;
     bool late_hold;                              /* a late write keeps its connection open instead of closing it at once */
+    bool two_factor;                             /* logins answer {"twoFA":true} */
+    int fail_status;                             /* what fail-every answers */
     int64_t lab_posts;                           /* counter that "every Nth" goes by */
+};
+
+/* One planned misbehaviour: the next `times` requests of a route. */
+enum inject_mode { INJECT_STATUS, INJECT_HALF, INJECT_GARBAGE, INJECT_HANG, INJECT_CLOSE };
+struct sandbox_injection {
+    const struct sandbox_route *route;           /* NULL: any route under /api */
+    int64_t times;
+    int status;
+    enum inject_mode mode;
+    bool executes;                               /* the handler runs, only its answer is spoilt */
 };
 
 struct sandbox_user;
@@ -38,6 +50,7 @@ struct sandbox {
     struct sandbox_user *users;                  /* linked list */
     json_t *outbreaks;                           /* id -> body, living ones; written through to the database */
     struct sandbox_faults faults;
+    struct sandbox_injection injection;
     int64_t *route_hits;
     int64_t logins, requests, lab_posts_done, late_done, lost, concurrent, concurrent_max;
     int64_t clock_shift_ms, token_ttl_s, started_ms;
@@ -71,6 +84,8 @@ void sandbox_conn_reply(struct sandbox_conn *c, int status, const char *type, co
 /* Sends nothing and closes; or sends nothing and waits for the client to go away. */
 void sandbox_conn_drop(struct sandbox_conn *c);
 void sandbox_conn_hang(struct sandbox_conn *c);
+/* Announces twice the bytes it sends, then closes. */
+void sandbox_conn_half(struct sandbox_conn *c, struct span body);
 
 /* ---- a call ---- */
 enum person_type { PERSON_CASE, PERSON_CONTACT, PERSON_COC, PERSON_EVENT, PERSON_TYPES };
@@ -99,7 +114,7 @@ struct sandbox_call {
     enum person_type ptype;
     char *id[3];                                 /* the ids in the path, in order */
     struct buf headers;                          /* further answer headers */
-    bool is_answered;
+    bool is_answered, is_spoilt;
     enum call_fate fate;
 };
 
@@ -108,6 +123,8 @@ void sandbox_dispatch(struct sandbox *s, struct sandbox_conn *conn, struct sandb
 size_t sandbox_route_count(void);
 const char *sandbox_route_name(size_t i);        /* "POST /outbreaks/:o/cases" */
 const char *sandbox_route_method(size_t i);
+const struct sandbox_route *sandbox_route_find(const char *method_and_pattern);    /* NULL: no such route */
+json_t *sandbox_route_permissions(void);         /* every permission that a route asks for; new array */
 /* The write of a late call. The call is complete but for its connection. */
 void sandbox_call_execute(struct sandbox_call *call);
 void sandbox_call_free(struct sandbox_call *call);
@@ -164,6 +181,9 @@ enum auth_verdict auth_resolve(struct sandbox_call *c);
 /* ---- sandbox_fault.c ---- */
 enum call_fate fault_decide(struct sandbox_call *c);             /* for a lab POST; FATE_ANSWER may have answered 503 already */
 void fault_schedule_late(struct sandbox_call *c);                /* takes the call */
+/* Does the injection hit this call? Counts it. */
+bool fault_injects(struct sandbox_call *c);
+void fault_spoil(struct sandbox_call *c, struct span body);      /* gives the injected answer */
 
 /* ---- sandbox_seed.c ---- */
 /* path NULL: the default outbreak and user only. The outbreak and user options may be NULL. */
@@ -191,7 +211,7 @@ void person_remove(struct sandbox_call *c, json_t *doc, int64_t now_ms);
 
 /* ---- handlers ---- */
 typedef void handler_fn(struct sandbox_call *c);
-handler_fn on_status, on_version, on_login, on_oauth_token, on_logout, on_two_factor, on_user_get, on_user_patch, on_users_list;
+handler_fn on_status, on_version, on_login, on_oauth_token, on_logout, on_two_factor, on_user_get, on_user_patch, on_users_list, on_roles_list;
 handler_fn on_outbreaks_list, on_outbreaks_count, on_outbreak_get, on_locations_list;
 handler_fn on_refdata_list, on_refdata_count, on_refdata_categories, on_refdata_get, on_refdata_create, on_refdata_update, on_refdata_delete;
 handler_fn on_persons_find, on_persons_count, on_persons_filtered_count, on_person_create, on_person_get, on_person_update, on_person_delete, on_person_restore;
@@ -200,5 +220,5 @@ handler_fn on_relationship_create, on_relationships_list;
 handler_fn on_labs_list, on_labs_count, on_labs_filtered_count, on_lab_create, on_lab_get, on_lab_update, on_lab_delete, on_lab_restore;
 handler_fn on_outbreak_lab_get, on_outbreak_lab_update, on_outbreak_lab_delete, on_labs_aggregate, on_labs_aggregate_count, on_labs_bulk;
 handler_fn on_attachment_create, on_attachment_get, on_attachment_download, on_attachment_delete;
-handler_fn on_faults, on_stats, on_stats_reset, on_clock;
+handler_fn on_faults, on_inject, on_stats, on_stats_reset, on_clock;
 #endif

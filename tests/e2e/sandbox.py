@@ -526,6 +526,60 @@ def late(s):
 
 
 @check
+def injected_answers(s):
+    route = "POST /outbreaks/:o/:p/:1/lab-results"
+    s.control("inject", {"route": route, "status": 502, "times": 2})
+    equal(s.call("GET", "/outbreaks")[0], 200, "another route")
+    path, headers = f"/api/outbreaks/{O}/cases/case-1/lab-results", dict(JSON, Authorization=s.token)
+    equal([s.raw("POST", path, '{"sampleIdentifier":"INJ"}', headers)[0] for _ in range(3)], [502, 502, 200])
+    s.control("inject", {"route": route, "mode": "garbage", "executes": True})
+    status, _, data = s.raw("POST", path, '{"sampleIdentifier":"INJ"}', headers)
+    equal((status, data[:1]), (200, b"{"))
+    try:
+        json.loads(data)
+        raise AssertionError("garbage is JSON")
+    except ValueError:
+        pass
+    for mode in ("half", "close", "hang"):
+        s.control("inject", {"route": route, "mode": mode, "executes": True})
+        try:
+            s.raw("POST", path, '{"sampleIdentifier":"INJ"}', headers, timeout=0.5)
+            raise AssertionError(f"{mode} gave a whole answer")
+        except (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionResetError, socket.timeout):
+            pass
+    equal(mark(s, "INJ"), 5)
+    s.control("inject", {"status": 429})
+    equal(s.raw("GET", "/api/outbreaks", headers=headers)[0], 429, "any route")
+    equal(s.raw("POST", "/sandbox/inject", '{"route":"POST /nowhere"}', JSON)[0], 400)
+    s.control("faults", {"fail-every": 1, "fail-status": 504})
+    equal(s.raw("POST", path, "{}", headers)[0], 504)
+    s.control("faults", {"fail-every": 0, "fail-status": 503})
+
+
+@check
+def two_factor_gives_no_token(s):
+    with Server() as t:
+        t.control("faults", {"two-factor": True})
+        equal(t.login("all@example.org"), (200, {"twoFA": True}))
+        equal(t.call("GET", "/outbreaks")[0], 200, "the old token lives on")
+
+
+@check
+def roles_tell_the_permissions(s):
+    t = s.login("groups@example.org")[1]
+    me = s.call("GET", "/users/" + t["userId"], token=t["id"])[1]
+    assert "_password" not in me and "permissions" not in me
+    available = {p["id"] for p in me["availablePermissions"]}
+    assert {"case_create_lab_result", "lab_result_list", "contact_of_contact_list", "event_list"} <= available
+    where = urllib.parse.quote(json.dumps({"where": {"id": {"inq": me["roleIds"]}}}))
+    equal([r["permissionIds"] for r in s.call("GET", "/roles?filter=" + where, token=t["id"])[1]], [["case_all", "user_modify_own_account"]])
+    equal(s.call("GET", "/users/" + t["userId"], token=s.login("second@example.org")[1]["id"])[0], 200, "user_view")
+    other = s.login("all@example.org")[1]
+    s.token = other["id"]
+    equal(code_of(s.call("GET", "/users/" + other["userId"], token=t["id"])[1]), "MISSING_REQUIRED_PERMISSION")
+
+
+@check
 def slow_answers_do_not_block_each_other(s):
     s.control("faults", {"slow": 200})
     s.control("reset-stats", {})
