@@ -27,12 +27,13 @@ void clock_set_offset_us(int64_t offset)
 
 void clock_format_iso(int64_t us, char *out, size_t n)
 {
-    time_t s = (time_t)(us / 1000000);
+    int64_t ms = us / 1000 - (us % 1000 < 0);
+    time_t s = (time_t)(ms / 1000 - (ms % 1000 < 0));
     struct tm tm;
     char day[32];
     (void)gmtime_r(&s, &tm);
     (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out, n, "%s.%03dZ", day, (int)(us % 1000000 / 1000));
+    (void)snprintf(out, n, "%s.%03dZ", day, (int)(ms - (int64_t)s * 1000));
 }
 
 void clock_format_local(int64_t us, char *out, size_t n)

@@ -6,12 +6,13 @@
 
 int err_set(struct err *e, enum err_kind kind, const char *where, const char *fmt, ...)
 {
+    struct err made = {.kind = kind};   /* where and the arguments may point into *e */
     va_list ap;
-    e->kind = kind;
-    (void)snprintf(e->where, sizeof e->where, "%s", where ? where : "");
+    (void)snprintf(made.where, sizeof made.where, "%s", where ? where : "");
     va_start(ap, fmt);
-    (void)vsnprintf(e->text, sizeof e->text, fmt, ap);
+    (void)vsnprintf(made.text, sizeof made.text, fmt, ap);
     va_end(ap);
+    *e = made;
     return -1;
 }
 
@@ -22,9 +23,9 @@ int err_prefix(struct err *e, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(head, sizeof head, fmt, ap);
     va_end(ap);
-    (void)snprintf(all, sizeof all, "%s: %s", head, e->text);
-    memcpy(e->text, all, sizeof e->text - 1);
-    e->text[sizeof e->text - 1] = '\0';
+    int n = snprintf(all, sizeof all, "%s: %s", head, e->text);
+    all[sizeof e->text - 1] = '\0';
+    memcpy(e->text, all, (size_t)n < sizeof e->text ? (size_t)n + 1 : sizeof e->text);
     return -1;
 }
 

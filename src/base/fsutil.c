@@ -114,7 +114,10 @@ out:
 int fs_mkdirs(const char *dir, struct err *e)
 {
     char *p = xstrdup(dir);
+    struct stat st;
     int rc = 0;
+    if (!dir[0])
+        goto out;
     for (char *q = p + 1;; q++) {
         if (*q != '/' && *q != '\0')
             continue;
@@ -128,6 +131,11 @@ int fs_mkdirs(const char *dir, struct err *e)
         if (!keep)
             break;
     }
+    if (!rc && stat(p, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        rc = fail(e, p, "cannot create the directory");
+    }
+out:
     free(p);
     return rc;
 }

@@ -1,6 +1,6 @@
 /*
  * NAME mailbox - owned things from thread to thread: a mutex, a condition, a list; optionally an eventfd.
- * INVARIANT count and bytes describe the list. wakes counts mailbox_wake() calls so that a wake before the wait is not lost.
+ * INVARIANT count and bytes describe the list. A wake ends every wait that runs (wakes changed) and, when none runs, the next one (is_woken).
  */
 #include "mailbox.h"
 
@@ -19,6 +19,8 @@ struct mailbox {
     pthread_cond_t some;
     struct mail *first, **last;
     size_t bytes, count;
+    uint64_t wakes;
+    size_t waiters;
     bool is_woken;
     int fd;
 };
@@ -128,12 +130,15 @@ bool mailbox_wait(struct mailbox *m, int64_t timeout_us)
         until.tv_nsec = (long)(ns % 1000000000);
     }
     (void)pthread_mutex_lock(&m->lock);
-    while (!m->first && !m->is_woken) {
+    uint64_t wakes = m->wakes;
+    m->waiters++;
+    while (!m->first && !m->is_woken && m->wakes == wakes) {
         if (timeout_us < 0)
             (void)pthread_cond_wait(&m->some, &m->lock);
         else if (pthread_cond_timedwait(&m->some, &m->lock, &until) == ETIMEDOUT)
             break;
     }
+    m->waiters--;
     m->is_woken = false;
     bool has = m->first != NULL;
     (void)pthread_mutex_unlock(&m->lock);
@@ -143,7 +148,8 @@ bool mailbox_wait(struct mailbox *m, int64_t timeout_us)
 void mailbox_wake(struct mailbox *m)
 {
     (void)pthread_mutex_lock(&m->lock);
-    m->is_woken = true;
+    m->wakes++;
+    m->is_woken = m->waiters == 0;
     ring(m);
     (void)pthread_cond_broadcast(&m->some);
     (void)pthread_mutex_unlock(&m->lock);

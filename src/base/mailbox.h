@@ -28,7 +28,8 @@ struct mail *mailbox_take_all(struct mailbox *m);
 struct mail *mailbox_take_one(struct mailbox *m);
 /* Sleeps until something waits, somebody calls mailbox_wake(), or timeout_us passed (< 0: no limit). True when something waits. */
 bool mailbox_wait(struct mailbox *m, int64_t timeout_us);
-void mailbox_wake(struct mailbox *m);               /* wakes all waiters even if empty (stop) */
+void mailbox_wake(struct mailbox *m);               /* ends all waits that run, even if empty (stop); with none running, the next one. Several takers that
+                                                     may be busy: set a flag before and let them wait with a timeout */
 int  mailbox_fd(const struct mailbox *m);
 size_t mailbox_bytes(struct mailbox *m);
 size_t mailbox_count(struct mailbox *m);

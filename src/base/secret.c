@@ -20,6 +20,7 @@ int secret_load(const char *config_file, const char *name, char **out, struct er
     struct stat st;
     char rel[512];
     char *path = NULL;
+    mode_t too_open = 077;
     int rc = -1;
     if (name[0] == '\0' || strchr(name, '/'))
         return err_set(e, ERR_CONFIG, name, "a credential is named by a plain word, without a slash");
@@ -27,13 +28,15 @@ int secret_load(const char *config_file, const char *name, char **out, struct er
     if (dir) {
         (void)snprintf(rel, sizeof rel, "%s/%s", dir, name);
         path = xstrdup(rel);
+        too_open = 07;      /* systemd lets its service in by an ACL, whose mask shows as the group's bits */
     }
     if (!path || access(path, R_OK) != 0) {
         free(path);
         (void)snprintf(rel, sizeof rel, "credentials/%s", name);
         path = fs_path_beside(config_file, rel);
+        too_open = 077;
     }
-    if (stat(path, &st) == 0 && (st.st_mode & 077) != 0) {
+    if (stat(path, &st) == 0 && (st.st_mode & too_open) != 0) {
         (void)err_set(e, ERR_CONFIG, path, "others can read this credential: chmod 600 it");
         goto out;
     }

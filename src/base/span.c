@@ -112,16 +112,16 @@ bool span_int(struct span s, int64_t *out)
         minus = s.p[0] == '-';
         s = span_from(s, 1);
     }
-    if (s.n == 0 || s.n > 19)
+    if (s.n == 0)
         return false;
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9')
             return false;
         v = v * 10 + (uint64_t)(s.p[i] - '0');
+        if (v > (uint64_t)INT64_MAX + minus)
+            return false;
     }
-    if (v > (uint64_t)INT64_MAX)
-        return false;
-    *out = minus ? -(int64_t)v : (int64_t)v;
+    *out = !minus ? (int64_t)v : v ? -(int64_t)(v - 1) - 1 : 0;
     return true;
 }
 

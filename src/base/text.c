@@ -151,7 +151,7 @@ int64_t text_base64_decode(struct span s, unsigned char *out)
             have = 0;
         }
     }
-    if (have == 1 || pad > 2)
+    if (have == 1 || (pad && (have < 2 || have + pad != 4))) /* padding may be left out, but not be wrong */
         return -1;
     if (have == 2) {
         out[n++] = (unsigned char)(acc >> 4);
