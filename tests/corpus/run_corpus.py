@@ -175,8 +175,8 @@ def outcome_differences(row, seen, reply):
     for name, value in want.items():
         if value != '?' and int(value) != seen[name]:
             out.append('%s: by hand %s, engine %d' % (name, value, seen[name]))
-    held = {} if row['held'] == '-' else {k: int(n) for k, n in (part.split(':') for part in row['held'].split(','))}
-    if row['held'] != '?' and held != seen['held']:
+    parts = [] if row['held'] in ('-', '?') else [part.split(':') for part in row['held'].split(',')]
+    if row['held'] != '?' and {k: int(n) for k, n in parts} != seen['held']:
         out.append('held: by hand %s, engine %s' % (row['held'], ' '.join('%s:%d' % i for i in sorted(seen['held'].items())) or '-'))
     if reply is not None and reply != (row['reply'], row['err3']):
         out.append('reply: by hand %s %s, engine %s %s' % (row['reply'], row['err3'], *reply))
