@@ -95,9 +95,22 @@ static const char *const sql[STORE_STMTS] = {
     [ST_ALL_AUDIT] = "SELECT id,us,who,action,delivery,message,reason,hash FROM audit ORDER BY id",
 };
 
+/* errno of a failed write. A commit that fails does not tell it to the connection, only to the log's file. */
+static int write_errno(const struct store_db *d)
+{
+    sqlite3_file *log = NULL;
+    int no = 0;
+    if (sqlite3_file_control(d->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || !log || !log->pMethods ||
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &no) != SQLITE_OK)
+        return 0;
+    return no;
+}
+
 int db_fail(const struct store_db *d, struct err *e, const char *what)
 {
     int rc = sqlite3_extended_errcode(d->db), no = sqlite3_system_errno(d->db);
+    if (rc == SQLITE_IOERR_WRITE && no == 0)
+        no = write_errno(d);
     const char *path = d->path ? d->path : "";
     bool is_space = no == ENOSPC || no == EDQUOT || no == EFBIG;
     switch (rc & 0xff) {

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "clock.h"
+#include "fsutil.h"
 #include "store.h"
 #include "text.h"
 #include "xmem.h"
@@ -24,8 +25,8 @@
 #define T0 INT64_C(1778000000000000)
 
 struct place {
-    char dir[64];
-    char path[96];
+    char dir[256];
+    char path[300];
     struct store_conf conf;
     struct store *q;
     struct err e;
@@ -40,16 +41,16 @@ struct place {
 static inline void place_make(struct place *p, const char *base)
 {
     *p = (struct place){.e = ERR_INIT};
-    (void)snprintf(p->dir, sizeof p->dir, "%s/labrelay-store-XXXXXX", base);
+    (void)snprintf(p->dir, sizeof p->dir, "%.200s/labrelay-store-XXXXXX", base);
     assert_non_null(mkdtemp(p->dir));
-    (void)snprintf(p->path, sizeof p->path, "%s/store.db", p->dir);
+    (void)snprintf(p->path, sizeof p->path, "%.250s/store.db", p->dir);
     p->conf.path = p->path;
 }
 
 static inline void place_remove(struct place *p)
 {
     static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
-    char name[128];
+    char name[320];
     for (size_t i = 0; i < 4; i++) {
         (void)snprintf(name, sizeof name, "%s%s", p->path, ends[i]);
         (void)unlink(name);
