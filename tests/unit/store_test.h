@@ -40,10 +40,16 @@ struct place {
 
 static inline void place_make(struct place *p, const char *base)
 {
+    static const char dir[] = "/labrelay-store-XXXXXX", file[] = "/store.db";
+    size_t n = strlen(base);
     *p = (struct place){.e = ERR_INIT};
-    (void)snprintf(p->dir, sizeof p->dir, "%.200s/labrelay-store-XXXXXX", base);
+    assert_true(n + sizeof dir <= sizeof p->dir);
+    memcpy(p->dir, base, n);
+    memcpy(p->dir + n, dir, sizeof dir);
     assert_non_null(mkdtemp(p->dir));
-    (void)snprintf(p->path, sizeof p->path, "%.250s/store.db", p->dir);
+    n = strlen(p->dir);
+    memcpy(p->path, p->dir, n);
+    memcpy(p->path + n, file, sizeof file);
     p->conf.path = p->path;
 }
 
