@@ -25,12 +25,14 @@
 struct options {
     const char *db, *seed, *outbreak, *user, *password, *port_file;
     int64_t port;
+    bool as_json;
 };
 
 static const char usage[] =
     "usage: labrelay sandbox [options]\n"
     "A small Go.Data " SANDBOX_VERSION " on loopback, to practise on. Stop it with Ctrl-C.\n"
     "  --port N          listen on 127.0.0.1:N (default 0: a free port)\n"
+    "  --json            say the address, outbreaks and account as one line of JSON\n"
     "  --port-file FILE  write the port number to FILE\n"
     "  --db FILE         keep the data in FILE (default: in memory)\n"
     "  --seed FILE       start with the outbreaks, users, referenceData, cases, contacts and labResults of a JSON file\n"
@@ -79,7 +81,7 @@ void sandbox_uuid(char out[SANDBOX_ID_SIZE])
 /* ---- options ---- */
 
 enum option_id { OPT_PORT = 1, OPT_PORT_FILE, OPT_DB, OPT_SEED, OPT_OUTBREAK, OPT_USER, OPT_PASSWORD, OPT_TTL, OPT_KEEP_ALIVE, OPT_CUSTOM_IDS, OPT_TWO_FACTOR, OPT_FAIL, OPT_DROP, OPT_LATE,
-                 OPT_LATE_EVERY, OPT_LATE_HOLD, OPT_SLOW, OPT_HELP };
+                 OPT_LATE_EVERY, OPT_LATE_HOLD, OPT_SLOW, OPT_JSON, OPT_HELP };
 
 static const struct option long_options[] = {
     {"port", required_argument, NULL, OPT_PORT}, {"port-file", required_argument, NULL, OPT_PORT_FILE}, {"db", required_argument, NULL, OPT_DB},
@@ -87,7 +89,7 @@ static const struct option long_options[] = {
     {"password", required_argument, NULL, OPT_PASSWORD}, {"token-ttl", required_argument, NULL, OPT_TTL}, {"keep-alive", required_argument, NULL, OPT_KEEP_ALIVE},
     {"custom-ids", no_argument, NULL, OPT_CUSTOM_IDS}, {"two-factor", no_argument, NULL, OPT_TWO_FACTOR}, {"fail-every", required_argument, NULL, OPT_FAIL}, {"drop-reply", required_argument, NULL, OPT_DROP},
     {"late", required_argument, NULL, OPT_LATE}, {"late-every", required_argument, NULL, OPT_LATE_EVERY}, {"late-hold", no_argument, NULL, OPT_LATE_HOLD},
-    {"slow", required_argument, NULL, OPT_SLOW}, {"help", no_argument, NULL, OPT_HELP}, {NULL, 0, NULL, 0},
+    {"slow", required_argument, NULL, OPT_SLOW}, {"json", no_argument, NULL, OPT_JSON}, {"help", no_argument, NULL, OPT_HELP}, {NULL, 0, NULL, 0},
 };
 
 /* A number from 0 to max, times scale; fractions are fine where scale allows. */
@@ -129,6 +131,7 @@ static int read_option(struct sandbox *s, struct options *o, int id, const char 
     case OPT_LATE_EVERY: return read_number(name, optarg, 1, 1e9, &f->late_every);
     case OPT_LATE_HOLD: f->late_hold = true; return 0;
     case OPT_SLOW: return read_number(name, optarg, 1, 1e6, &f->slow_ms);
+    case OPT_JSON: o->as_json = true; return 0;
     case OPT_HELP: fputs(usage, stdout); return 1;
     }
     return -1;
@@ -190,6 +193,26 @@ static int write_port_file(const char *path, int port, struct err *e)
     return 0;
 }
 
+static bool has_own_account(const struct options *o) { return !o->seed || o->user; }
+static const char *account_of(const struct options *o) { return o->user ? o->user : "labrelay@sandbox.example"; }
+static const char *password_of(const struct options *o) { return o->password ? o->password : "practice-makes-perfect"; }
+
+static void announce_json(const struct sandbox *s, const struct options *o)
+{
+    const char *id;
+    json_t *outbreak, *list = json_array();
+    struct buf text;
+    json_object_foreach(s->outbreaks, id, outbreak)
+        json_array_append_new(list, json_pack("{sssO}", "id", id, "name", json_object_get(outbreak, "name")));
+    json_t *all = json_pack("{sosisoss*ss*}", "url", json_sprintf("http://127.0.0.1:%d/api", s->port), "port", s->port, "outbreaks", list,
+                            "user", has_own_account(o) ? account_of(o) : NULL, "password", has_own_account(o) ? password_of(o) : NULL);
+    buf_init(&text, 1u << 20);
+    sandbox_json_dump(&text, all);
+    printf("%s\n", text.p);
+    buf_clear(&text);
+    json_decref(all);
+}
+
 static void announce(const struct sandbox *s, const struct options *o)
 {
     const char *id;
@@ -197,9 +220,8 @@ static void announce(const struct sandbox *s, const struct options *o)
     printf("sandbox listening on http://127.0.0.1:%d/api\n", s->port);
     json_object_foreach(s->outbreaks, id, outbreak)
         printf("outbreak \"%s\" %s\n", sandbox_json_get(outbreak, "name"), id);
-    if (!o->seed || o->user)
-        printf("account %s password %s\n", o->user ? o->user : "labrelay@sandbox.example", o->password ? o->password : "practice-makes-perfect");
-    fflush(stdout);
+    if (has_own_account(o))
+        printf("account %s password %s\n", account_of(o), password_of(o));
 }
 
 static void load_outbreaks(struct sandbox *s)
@@ -263,7 +285,11 @@ int sandbox_main(int argc, char **argv)
     struct event *interrupt = evsignal_new(s.base, SIGINT, on_stop, s.base), *terminate = evsignal_new(s.base, SIGTERM, on_stop, s.base);
     evsignal_add(interrupt, NULL);
     evsignal_add(terminate, NULL);
-    announce(&s, &o);
+    if (o.as_json)
+        announce_json(&s, &o);
+    else
+        announce(&s, &o);
+    fflush(stdout);
     (void)loop(&s);
     event_free(interrupt);
     event_free(terminate);

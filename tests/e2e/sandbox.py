@@ -617,6 +617,12 @@ def wrong_options(s):
         assert p.stderr
     equal(subprocess.run([PROGRAM, "sandbox", "--seed", "/nonexistent"], capture_output=True, timeout=10).returncode, 1)
     equal(subprocess.run([PROGRAM, "sandbox", "--port", str(s.port)], capture_output=True, timeout=10).returncode, 1, "port taken")
+    p = subprocess.Popen([PROGRAM, "sandbox", "--json", "--outbreak", "Drill \"7\"", "--user", "me@example.org"], stdout=subprocess.PIPE, text=True)
+    said = json.loads(p.stdout.readline())
+    p.terminate()
+    p.wait(timeout=10)
+    p.stdout.close()
+    equal((said["outbreaks"][0]["name"], said["user"], said["url"]), ('Drill "7"', "me@example.org", f"http://127.0.0.1:{said['port']}/api"))
     assert b"--drop-reply" in subprocess.run([PROGRAM, "sandbox", "--help"], capture_output=True, timeout=10).stdout
 
 
