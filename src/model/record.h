@@ -62,6 +62,7 @@ struct rec_patient {
     struct rec_list flags;      /* UNKNOWN_IDENTITY, UNRELIABLE, ANONYMOUS, MASKED_NAME, INACTIVE, REPLACED ... */
     struct rec_id visit;
     struct rec_ids old_ids;     /* MRG-1 */
+    struct rec_list notes;      /* NTE under PID; a birth date that is none, as sent */
     struct span path;           /* "PID[1]" */
     bool is_present;            /* a PID / Patient stood in the message */
 };

@@ -1,0 +1,26 @@
+/*
+ * hl7_text - leaves: escapes (STANDARDS 2.3), dates (2.5), numbers (2.6), SN (5.6). Results lie in the frame or the arena.
+ */
+#ifndef LABRELAY_HL7_TEXT_H
+#define LABRELAY_HL7_TEXT_H
+#include "hl7_path.h"
+
+/* A leaf as text: unescaped, blanks at both ends removed; `""` is null; nothing is absent. */
+struct span hl7_leaf(struct hl7_ctx *x, struct span raw);
+/* The same with blanks kept (TX, FT); a leaf of blanks only is absent. */
+struct span hl7_leaf_exact(struct hl7_ctx *x, struct span raw);
+struct span hl7_unescape(struct hl7_ctx *x, struct span raw);
+
+/* The n-th component of a field's first repetition as a leaf. */
+struct span hl7_value(struct hl7_ctx *x, struct hl7_seg *s, unsigned field, unsigned comp);
+
+/* DT, TS, DTM. 0; -1 when it is none (out is absent then). Blank and `""`: absent, 0. A time without zone takes x->zone. */
+int  hl7_date(struct hl7_ctx *x, struct span raw, struct rec_ts *out);
+/* Reads field n as a date; a bad one is a warning and its text goes to *bad ("OBX-14 as sent: …"), else *bad is absent. */
+struct rec_ts hl7_date_field(struct hl7_ctx *x, struct hl7_seg *s, unsigned n, struct span *bad);
+
+bool hl7_is_number(struct span s);                      /* NM by the standard */
+/* Glues up to 4 spans in the arena. */
+struct span hl7_cat(struct arena *a, const struct span *v, size_t n);
+#define HL7_CAT(a, ...) hl7_cat((a), (const struct span[]){__VA_ARGS__}, sizeof((const struct span[]){__VA_ARGS__}) / sizeof(struct span))
+#endif
