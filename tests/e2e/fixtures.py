@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""fixtures - every folder under tests/fixtures/hl7v2/ is a test: add a folder, add a test.
+
+    input.hl7     the message; line ends are written as LF and become CR      (or input.raw: exact bytes)
+    expect.json   {"channel": "lab" (default) | "strict" | ...,
+                   "ack":     [{"MSA-1": "AA", "ERR-2": "OBX^1^11", "ERR-3": "103"}],   one per expected reply, subset; [] = no reply
+                   "explain": [...]}                                                    subset of `labrelay explain --json`
+Subset: every key named must be there and fit; lists must have the same length; the string "*" fits anything that is there.
+"""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import mllp  # noqa: E402
+import rig  # noqa: E402
+
+FOLDER = os.path.join(rig.REPO, 'tests', 'fixtures', 'hl7v2')
+CHANNELS = {
+    'lab': 'timezone "Africa/Kampala"',
+    'strict': 'timezone "Africa/Kampala"  strict yes',
+    'r30': 'timezone "Africa/Kampala"  enable "ORU^R30"',
+    'inv': 'timezone "Africa/Kampala"  qc-rule inv-control',
+    'analysis': 'timezone "Africa/Kampala"  obr7 analysis',
+    'latin1': 'timezone "Africa/Kampala"  assume-charset latin1',
+}
+
+
+def fits(expected, got, where, wrong):
+    if expected == '*':
+        if got in (None, '', [], {}):
+            wrong.append('%s: nothing there' % where)
+    elif isinstance(expected, dict):
+        if not isinstance(got, dict):
+            wrong.append('%s: expected an object, got %r' % (where, got))
+            return
+        for key, value in expected.items():
+            if value is None:
+                if key in got:
+                    wrong.append('%s.%s: expected absent, got %r' % (where, key, got[key]))
+            elif key not in got:
+                wrong.append('%s.%s: missing' % (where, key))
+            else:
+                fits(value, got[key], where + '.' + key, wrong)
+    elif isinstance(expected, list):
+        if not isinstance(got, list) or len(got) != len(expected):
+            wrong.append('%s: expected %d elements, got %s' % (where, len(expected), len(got) if isinstance(got, list) else repr(got)))
+            return
+        for i, value in enumerate(expected):
+            fits(value, got[i], '%s[%d]' % (where, i), wrong)
+    elif expected != got:
+        wrong.append('%s: expected %r, got %r' % (where, expected, got))
+
+
+def fields_of(reply):
+    """{"MSA-1": ..} of an answer; the first ERR segment counts; ERR-3 is cut to its code; one-error-per-ERR-1 of old versions reads alike."""
+    out = {}
+    text = reply.decode('utf-8', 'replace')
+    sep = text[3] if len(text) > 3 else '|'
+    comp = text[4] if len(text) > 4 else '^'
+    for line in text.split('\r'):
+        parts = line.split(sep)
+        name = parts[0]
+        if name == 'MSH':
+            parts.insert(1, sep)
+        if name in ('MSH', 'MSA') or (name == 'ERR' and 'ERR-1' not in out):
+            for i, value in enumerate(parts[1:], 1):
+                out['%s-%d' % (name, i)] = value
+    if 'ERR-3' in out:
+        out['ERR-3'] = out['ERR-3'].split(comp)[0]
+    return out
+
+
+def run_case(r, ports, name, wrong):
+    folder = os.path.join(FOLDER, name)
+    with open(os.path.join(folder, 'expect.json')) as f:
+        expect = json.load(f)
+    raw = os.path.join(folder, 'input.raw')
+    if os.path.exists(raw):
+        data = open(raw, 'rb').read()
+    else:
+        data = open(os.path.join(folder, 'input.hl7'), 'rb').read().rstrip(b'\n').replace(b'\n', b'\r') + b'\r'
+    channel = expect.get('channel', 'lab')
+    if 'explain' in expect:
+        path = os.path.join(r.folder, 'case.hl7')
+        with open(path, 'wb') as f:
+            f.write(data)
+        fits(expect['explain'], r.json('explain', '--channel', channel, path, ok=(0, 1)), 'explain', wrong)
+    if 'ack' in expect:
+        replies = []
+        with mllp.Client('127.0.0.1', ports[channel]) as c:
+            c.send(data)
+            try:
+                while len(replies) < len(expect['ack']) + 1:
+                    replies.append(fields_of(c.read(20.0 if len(replies) < len(expect['ack']) else 0.25)))
+            except (mllp.Timeout, mllp.Closed):
+                pass
+        fits(expect['ack'], replies, 'ack', wrong)
+    if 'ack' not in expect and 'explain' not in expect:
+        wrong.append('expect.json expects nothing')
+
+
+def main():
+    names = sorted(n for n in os.listdir(FOLDER) if os.path.isdir(os.path.join(FOLDER, n))) if os.path.isdir(FOLDER) else []
+    names = [n for n in names if not sys.argv[1:] or any(w in n for w in sys.argv[1:])]
+    if not names:
+        print('no fixture found')
+        return 1
+    ports = {c: rig.free_port() for c in CHANNELS}
+    listeners = ''.join('listen mllp "%s" {{ address 127.0.0.1:%d  parse hl7v2 {{ %s }} }}\n' % (c, ports[c], o) for c, o in CHANNELS.items())
+    failed = 0
+    with rig.Rig(listeners=listeners, api='http://127.0.0.1:%d/api' % rig.free_port()) as r:
+        for name in names:
+            wrong = []
+            try:
+                run_case(r, ports, name, wrong)
+            except (rig.Failed, OSError, ValueError) as e:
+                wrong.append(str(e))
+            if wrong:
+                failed += 1
+                print('FAIL %s\n  %s' % (name, '\n  '.join(wrong[:12])))
+        rc, out, _ = r.verb('verify', check=False)
+        if rc:
+            failed += 1
+            print('FAIL verify\n' + out)
+    print('%d passed, %d failed' % (len(names) - failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
