@@ -56,9 +56,6 @@
 #include "xmem.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
-/* The log is emptied into the file when idle past the first, in a commit past the second (8 kB pages: 8 MB and 32 MB). */
-#define LOG_PAGES_IDLE 1024
-#define LOG_PAGES_MAX 4096
 
 static const char schema_1[] =
     "CREATE TABLE word(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
@@ -401,7 +398,7 @@ void store_idle(struct store *q)
         (void)sqlite3_busy_timeout(q->d.db, 0);
         checkpoint(q, SQLITE_CHECKPOINT_TRUNCATE);
         (void)sqlite3_busy_timeout(q->d.db, 2000);
-    } else if (q->log_pages >= q->log_tried + LOG_PAGES_IDLE)
+    } else if (q->log_pages >= q->log_tried + STORE_LOG_PAGES_IDLE)
         checkpoint(q, SQLITE_CHECKPOINT_PASSIVE);
 }
 
@@ -428,7 +425,7 @@ int store_commit(struct store *q, struct err *e)
     q->committed = q->next;
     q->is_log_dirty = q->is_log_dirty || q->is_erased;
     q->is_erased = false;
-    if (q->log_pages >= q->log_tried + LOG_PAGES_MAX)
+    if (q->log_pages >= q->log_tried + STORE_LOG_PAGES_MAX)
         checkpoint(q, SQLITE_CHECKPOINT_PASSIVE);
     return 0;
 }
