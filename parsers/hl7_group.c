@@ -27,10 +27,11 @@ struct walk {
     uint32_t patient, order, context;           /* current ones; context: specimen of the orders to come */
     uint32_t orc;                               /* waits for its OBR */
     uint32_t pending;                           /* first OBX that waits; n_obx when none */
+    uint32_t spm_obx;                           /* first OBX behind an SPM behind an OBR without results; NONE: no */
     uint32_t doc;                               /* first OBX since the ORC that may be a document; NONE: no */
     struct hl7_notes orc_notes;
     bool is_oul, is_specimen_first, has_obr;    /* has_obr: in this patient */
-    bool is_spm_level, is_device, is_pending_orc;
+    bool is_spm_level, is_device;
     bool has_results;                           /* the current order has OBX */
     enum last last;
     uint32_t prev_id;
@@ -167,7 +168,7 @@ static bool start_patient(struct walk *w, uint32_t pid)
         return false;
     w->patient = g->n_patients++;
     g->patients[w->patient] = (struct hl7_patient){.pid = pid, .pv1 = HL7_NONE, .first_order = HL7_NONE, .notes = no_notes};
-    w->order = w->context = w->orc = w->doc = HL7_NONE;
+    w->order = w->context = w->orc = w->doc = w->spm_obx = HL7_NONE;
     w->orc_notes = no_notes;
     w->pending = g->n_obx;
     w->has_obr = w->is_spm_level = w->is_device = w->has_results = false;
@@ -231,7 +232,7 @@ static bool on_obr(struct walk *w, uint32_t seg)
     if (!add_order(w, o))
         return false;
     w->order = w->g->n_orders - 1;
-    w->orc = w->doc = HL7_NONE;
+    w->orc = w->doc = w->spm_obx = HL7_NONE;
     w->orc_notes = no_notes;
     w->has_results = w->is_spm_level = w->is_device = false;
     if (!w->has_obr)
@@ -285,6 +286,7 @@ static bool on_spm(struct walk *w, uint32_t seg)
     if (is_behind) {
         attach_specimen(w, spec);
         w->is_spm_level = w->has_results;
+        w->spm_obx = w->has_results ? HL7_NONE : w->g->n_obx;
         if (!w->has_results && !w->is_oul)
             hl7_warn_message(w->x, "W_SPM_BEFORE_OBX", "SPM[1]");
     } else {
@@ -303,20 +305,36 @@ static uint32_t current_specimen(const struct walk *w)
     return w->order == HL7_NONE ? w->context : HL7_NONE;
 }
 
+/* R24: "SPM OBX SAC": what came between was said of the specimen. */
+static void mark_specimen_obx(struct walk *w)
+{
+    for (uint32_t i = w->spm_obx; i < w->g->n_obx; i++)
+        if (w->g->obx[i].role == OBS_RESULT)
+            w->g->obx[i].role = OBS_SPECIMEN_LEVEL;
+    w->has_results = w->is_spm_level = false;
+    w->spm_obx = HL7_NONE;
+}
+
 static bool on_sac(struct walk *w, uint32_t seg)
 {
     if (!need_patient(w))
         return false;
-    uint32_t spec = current_specimen(w);
-    bool is_new_group = w->is_oul && w->order != HL7_NONE && w->has_results;
+    uint32_t spec = current_specimen(w), order = w->order;
     w->last = LAST_SPECIMEN;
-    if (spec != HL7_NONE && !is_new_group && w->g->specimens[spec].sac == HL7_NONE) {
+    if (spec != HL7_NONE && w->g->specimens[spec].sac == HL7_NONE && !(w->is_specimen_first && order != HL7_NONE && w->has_results)) {
         w->g->specimens[spec].sac = seg;
+        if (order != HL7_NONE && w->spm_obx != HL7_NONE)
+            mark_specimen_obx(w);
         return true;
     }
-    uint32_t spm = w->context != HL7_NONE ? w->g->specimens[w->context].spm : HL7_NONE; /* R23: further containers of one specimen */
+    bool is_behind = order != HL7_NONE && (!w->is_specimen_first || (!w->has_results && w->g->orders[order].specimen == HL7_NONE));
+    uint32_t spm = !is_behind && w->context != HL7_NONE ? w->g->specimens[w->context].spm : HL7_NONE; /* R23: containers of one specimen */
     if (!add_specimen(w, spm, seg))
         return false;
+    if (is_behind) {
+        attach_specimen(w, w->g->n_specimens - 1);
+        return true;
+    }
     w->context = w->g->n_specimens - 1;
     w->order = HL7_NONE;
     w->has_results = w->is_spm_level = false;
@@ -435,7 +453,7 @@ int hl7_group(struct hl7_ctx *x, bool is_oul, bool is_specimen_first, struct hl7
 {
     struct walk w = {.x = x, .g = out, .is_oul = is_oul, .is_specimen_first = is_specimen_first, .orc_notes = no_notes};
     *out = (struct hl7_groups){.notes = no_notes};
-    w.patient = w.order = w.context = w.orc = w.doc = HL7_NONE;
+    w.patient = w.order = w.context = w.orc = w.doc = w.spm_obx = HL7_NONE;
     w.max_orders = x->o->max_records > 0 ? (size_t)x->o->max_records : DEFAULT_MAX_RECORDS;
     for (uint32_t i = 1; i < x->n; i++) {
         if (!step(&w, i)) {

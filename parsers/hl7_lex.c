@@ -202,7 +202,7 @@ static bool add_part(struct arena *a, struct hl7_frame *f, size_t *cap, struct s
     return true;
 }
 
-static struct span unwrap(struct arena *a, struct span s)
+static struct span unwrap(struct arena *a, struct span s, bool is_wide)
 {
     bool bad = false;
     const char *codec = NULL;
@@ -212,19 +212,19 @@ static struct span unwrap(struct arena *a, struct span s)
         codec = "UTF-32";
     else if (s.n >= 2 && (memcmp(s.p, "\xff\xfe", 2) == 0 || memcmp(s.p, "\xfe\xff", 2) == 0))
         codec = "UTF-16";
-    if (codec)
+    if (codec && is_wide)
         s = hl7_charset_decode(a, codec, s, &bad);
     if (span_starts(s, "\xef\xbb\xbf"))
         s = span_from(s, 3);
     return skip_blank(s);
 }
 
-int hl7_lex_frame(struct arena *a, struct span frame, struct hl7_frame *out)
+int hl7_lex_frame(struct arena *a, struct span frame, bool is_wide, struct hl7_frame *out)
 {
     size_t cap = 0, start = 0;
     bool in_message = false;
     *out = (struct hl7_frame){0};
-    struct span s = unwrap(a, frame);
+    struct span s = unwrap(a, frame, is_wide);
     if (arena_is_full(a))
         return -1;
     bool is_batch = is_header(s, "FHS") || is_header(s, "BHS");

@@ -58,8 +58,8 @@ struct hl7_frame {
     bool is_readable;           /* false: something else than MSH, FHS, BHS stands first */
     bool is_hllp;
 };
-/* Splits a frame. 0, or -1 when the arena is full. A frame in UTF-16 or UTF-32 with byte order mark is decoded first. */
-int hl7_lex_frame(struct arena *a, struct span frame, struct hl7_frame *out);
+/* Splits a frame. 0, or -1 when the arena is full. is_wide: a frame in UTF-16 or UTF-32 with byte order mark is decoded first. */
+int hl7_lex_frame(struct arena *a, struct span frame, bool is_wide, struct hl7_frame *out);
 
 /* ---- the message ---- */
 /* Delimiters from "MSH|^~\&…"; false when they cannot be used (STANDARDS 2.1). Fills *d. */

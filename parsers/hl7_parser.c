@@ -59,7 +59,7 @@ static void read_type(struct hl7_ctx *x, struct hl7_seg *msh, struct envelope *e
         ev->event = SPAN_LIT("R01");
     }
     ev->is_oul = is_oul;
-    ev->is_specimen_first = is_oul && !span_is(ev->event, "R24") && !span_is(ev->event, "R21");
+    ev->is_specimen_first = is_oul && !span_is(ev->event, "R24");
 }
 
 static bool is_bare_reply(const struct hl7_ctx *x)
@@ -370,7 +370,7 @@ static int parse_frame(const struct hl7_options *o, struct span frame, struct ar
     struct hl7_frame f;
     struct hl7_ctx x = {.a = a, .o = o};
     *out = (struct parse_result){0};
-    if (hl7_lex_frame(a, frame, &f))
+    if (hl7_lex_frame(a, frame, o->is_wide, &f))
         return -1;
     out->v = arena_array(a, f.n_messages ? f.n_messages : 1, sizeof *out->v);
     if (!out->v)
@@ -444,6 +444,7 @@ static const struct option_row rows[] = {
     ROW("obr7", OPT_CHOICE, obr7, .def = "collection", .choices = "collection analysis", .help = "what OBR-7 means for this sender"),
     ROW("loinc-without-system", OPT_YESNO, is_loinc_without_system, .def = "no", .help = "take a code of LOINC shape with a right check digit for LOINC when no system is named"),
     ROW("decimal-comma", OPT_YESNO, is_decimal_comma, .def = "no", .help = "read 1,5 in NM as a number"),
+    ROW("wide-characters", OPT_YESNO, is_wide, .def = "no", .help = "read frames in UTF-16 or UTF-32 with byte order mark: files only, MLLP cannot carry them"),
     ROW("max-records", OPT_INT, max_records, .min = 1, .max = 100000, .def = "5000", .help = "orders in one message, at most"),
     ROW("max-segments", OPT_INT, max_segments, .min = 10, .max = 10000000, .def = "100000", .help = "segments in one message, at most"),
     ROW("own-app", OPT_TEXT, own_app, .help = "MSH-3 of acknowledgements when the sender names no receiver"),

@@ -27,6 +27,7 @@ struct hl7_options {
     int obr7;                           /* enum hl7_obr7 */
     bool is_loinc_without_system;
     bool is_decimal_comma;
+    bool is_wide;                       /* frames in UTF-16 or UTF-32 with byte order mark are decoded */
     int64_t max_records, max_segments;  /* of one message; 0: 5000, 100000 */
     char *own_app, *own_facility;       /* MSH-3/4 of ACKs when MSH-5/6 are empty; NULL: the engine's */
 };

@@ -486,7 +486,7 @@ int hl7_busy(const void *options, struct span frame, const struct reply_conf *rc
     struct buf b;
     (void)e;
     *payload = SPAN_ABSENT;
-    if (hl7_lex_frame(a, span_cut(frame, 0, 8192), &f) || !f.n_messages)
+    if (hl7_lex_frame(a, span_cut(frame, 0, 8192), false, &f) || !f.n_messages)
         return 0;
     size_t i = 0;
     while (!f.v[i].is_message)
