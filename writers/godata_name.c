@@ -63,6 +63,8 @@ static void add_folded(struct buf *out, uint32_t cp)
         return;
     } else if ((cp >= 0x391 && cp <= 0x3A9) || (cp >= 0x410 && cp <= 0x42F)) {
         add_point(out, cp + 0x20);
+    } else if (cp == 0x3C2) {
+        add_point(out, 0x3C3);              /* final sigma */
     } else if (cp >= 0x400 && cp <= 0x40F) {
         add_point(out, cp + 0x50);
     } else {
