@@ -1,16 +1,9 @@
 /*
- * sandbox_filter - LoopBack filters: `where` compiled to conditions and evaluated on stored documents, order, fields, limit, skip,
- * and hints with which the database narrows the candidates. Quirks kept: strings that look like dates become dates, and on the
- * rewritten routes a value that is exactly an operator's name matches nothing. Pure. Thread: any.
+ * sandbox_filter - a whole LoopBack filter: where, order, fields, limit, skip, include. Pure. Thread: any.
  */
 #ifndef LABRELAY_SANDBOX_FILTER_H
 #define LABRELAY_SANDBOX_FILTER_H
-#include <jansson.h>
-
-#include "err.h"
-#include "span.h"
-
-struct sandbox_cond;                    /* compiled where; NULL matches everything */
+#include "sandbox_cond.h"
 
 struct sandbox_order {
     char *field;
@@ -31,15 +24,6 @@ struct sandbox_filter {
 /* Fills *f from a filter object (NULL: empty filter). ERR_INPUT: a wrong limit (400). ERR_BUG: what makes the real server answer 500. */
 int sandbox_filter_init(struct sandbox_filter *f, const json_t *filter, bool is_rewritten, struct err *e);
 void sandbox_filter_clear(struct sandbox_filter *f);
-
-int sandbox_cond_new(struct sandbox_cond **out, const json_t *where, bool is_rewritten, struct err *e);
-void sandbox_cond_free(struct sandbox_cond *c);
-bool sandbox_cond_match(const struct sandbox_cond *c, const json_t *doc);
-
-/* Strings of which `field` must equal one wherever c matches; false when c does not say. Appended to the array `out`. */
-bool sandbox_cond_strings(const struct sandbox_cond *c, const char *field, json_t *out);
-/* Milliseconds between which the date `field` must lie wherever c matches; false when c does not say. */
-bool sandbox_cond_range(const struct sandbox_cond *c, const char *field, int64_t *low, int64_t *high);
 
 /* Applies order, skip, limit to an array of documents; new reference. default_order: "a,b" ascending, or NULL for as they come. */
 json_t *sandbox_filter_page(const struct sandbox_filter *f, json_t *docs, const char *default_order);

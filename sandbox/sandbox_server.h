@@ -118,7 +118,7 @@ struct sandbox_call {
     enum call_fate fate;
 };
 
-/* ---- sandbox_route.c: from request to handler, and answers ---- */
+/* ---- sandbox_route.c: from request to handler ---- */
 void sandbox_dispatch(struct sandbox *s, struct sandbox_conn *conn, struct sandbox_request *req);
 size_t sandbox_route_count(void);
 const char *sandbox_route_name(size_t i);        /* "POST /outbreaks/:o/cases" */
@@ -129,6 +129,7 @@ json_t *sandbox_route_permissions(void);         /* every permission that a rout
 void sandbox_call_execute(struct sandbox_call *call);
 void sandbox_call_free(struct sandbox_call *call);
 
+/* ---- sandbox_answer.c: every call gets exactly one answer; later ones are ignored ---- */
 void call_reply(struct sandbox_call *c, int status, const char *type, struct span body);
 void call_reply_json(struct sandbox_call *c, int status, const json_t *v);
 void call_reply_new(struct sandbox_call *c, json_t *v);         /* 200, takes the reference */
@@ -143,7 +144,7 @@ void call_fail_permission(struct sandbox_call *c, const char *permissions);     
 /* 422 uniqueness of an id; 500 with MongoDB's 11000. */
 void call_fail_unique(struct sandbox_call *c, const char *model, const char *id);
 void call_fail_duplicate_key(struct sandbox_call *c, const char *collection, const char *id);
-/* The filter of the call, compiled; on -1 the call is answered. */
+/* sandbox_route.c: the filter of the call, compiled; on -1 the call is answered. */
 int  call_filter(struct sandbox_call *c, bool is_rewritten, struct sandbox_filter *out);
 /* A filter made of ?where= only. */
 int  call_where(struct sandbox_call *c, bool is_rewritten, struct sandbox_filter *out);

@@ -1,0 +1,26 @@
+/*
+ * sandbox_cond - LoopBack's `where`, compiled to conditions and evaluated on stored documents, and hints with which the database
+ * narrows the candidates. Quirks kept: strings that look like dates become dates, and on the rewritten routes a value that is
+ * exactly an operator's name matches nothing. Pure. Thread: any.
+ */
+#ifndef LABRELAY_SANDBOX_COND_H
+#define LABRELAY_SANDBOX_COND_H
+#include <jansson.h>
+
+#include "err.h"
+#include "span.h"
+
+struct sandbox_cond;                    /* NULL matches everything */
+
+/* Compiles a where object (NULL or empty: *out is NULL). ERR_BUG: what makes the real server answer 500. */
+int sandbox_cond_new(struct sandbox_cond **out, const json_t *where, bool is_rewritten, struct err *e);
+void sandbox_cond_free(struct sandbox_cond *c);
+bool sandbox_cond_match(const struct sandbox_cond *c, const json_t *doc);
+
+/* Strings of which `field` must equal one wherever c matches; false when c does not say. Appended to the array `out`. */
+bool sandbox_cond_strings(const struct sandbox_cond *c, const char *field, json_t *out);
+/* Milliseconds between which the date `field` must lie wherever c matches; false when c does not say. */
+bool sandbox_cond_range(const struct sandbox_cond *c, const char *field, int64_t *low, int64_t *high);
+/* MongoDB's order of types, for sorting: null, numbers, strings, objects, arrays, booleans. */
+int  sandbox_cond_type_rank(const json_t *v);
+#endif
