@@ -28,6 +28,7 @@ struct http_client {
     CURL *curl;
     struct buf *body;                       /* of the answer under way */
     bool is_sent;                           /* bytes of the request left */
+    bool is_headed;                         /* the answer's head came to its end: libcurl takes a cut one for whole */
     bool is_repeatable;
 };
 
@@ -44,6 +45,17 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
     struct http_client *c = ctx;
     buf_add(c->body, p, size * n);
     return c->body->is_full ? 0 : size * n;
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *ctx)
+{
+    struct http_client *c = ctx;
+    struct span line = span_make(p, size * n);
+    if (span_starts(line, "HTTP/"))
+        c->is_headed = false;
+    else if (span_is(line, "\r\n") || span_is(line, "\n"))
+        c->is_headed = true;
+    return size * n;
 }
 
 static int on_debug(CURL *h, curl_infotype type, char *p, size_t n, void *ctx)
@@ -118,6 +130,8 @@ static void prepare(struct http_client *c, const struct http_request *q, struct 
     (void)curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+    (void)curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
     (void)curl_easy_setopt(c->curl, CURLOPT_VERBOSE, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_DEBUGFUNCTION, on_debug);
     (void)curl_easy_setopt(c->curl, CURLOPT_DEBUGDATA, c);
@@ -145,19 +159,19 @@ void http_perform(struct http_client *c, const struct http_request *q, struct ht
     if (q->authorization)
         headers = header_add(headers, "Authorization: ", q->authorization);
     c->body = &a->body;
-    c->is_sent = false;
+    c->is_sent = c->is_headed = false;
     c->is_repeatable = strcmp(q->method, "GET") == 0;
     prepare(c, q, headers);
 
     CURLcode rc = curl_easy_perform(c->curl);
     (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (rc == CURLE_OK && status > 0) {
+    if (rc == CURLE_OK && status > 0 && c->is_headed) {
         a->phase = HTTP_ANSWERED;
         a->status = (int)status;
         if (curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &retry_s) == CURLE_OK && retry_s > 0)
             a->retry_after_us = (int64_t)(retry_s < RETRY_AFTER_S_MAX ? retry_s : RETRY_AFTER_S_MAX) * 1000000;
     } else {
-        const char *word = a->body.is_full ? "the answer is larger than allowed" : curl_easy_strerror(rc);
+        const char *word = a->body.is_full ? "the answer is larger than allowed" : rc == CURLE_OK ? "the answer is cut short" : curl_easy_strerror(rc);
         size_t n = strlen(word) < sizeof a->error ? strlen(word) : sizeof a->error - 1;
         a->phase = c->is_sent ? HTTP_SENT : HTTP_NOT_SENT;
         memcpy(a->error, word, n);
