@@ -8,14 +8,15 @@
 
 #include <string.h>
 
-static const struct { const char *name, *uri; } systems[] = {
-    {"LN", "http://loinc.org"}, {"SCT", "http://snomed.info/sct"}, {"UCUM", "http://unitsofmeasure.org"}, {"L", "local:L"},
-    {"HL70078", "http://terminology.hl7.org/CodeSystem/v2-0078"}, {"HL70487", "http://terminology.hl7.org/CodeSystem/v2-0487"},
-    {"HL70369", "http://terminology.hl7.org/CodeSystem/v2-0369"}, {"HL70070", "http://terminology.hl7.org/CodeSystem/v2-0070"},
-    {"I10", "http://hl7.org/fhir/sid/icd-10"}, {"LOINC", "http://loinc.org"}, {"SNOMED-CT", "http://snomed.info/sct"},
-    {"SNOMEDCT", "http://snomed.info/sct"}, {"SNOMED CT", "http://snomed.info/sct"},
-    {"2.16.840.1.113883.6.1", "http://loinc.org"}, {"2.16.840.1.113883.6.96", "http://snomed.info/sct"},
-    {"2.16.840.1.113883.6.8", "http://unitsofmeasure.org"},
+#define SYS(name, uri) {{name, sizeof(name) - 1}, {uri, sizeof(uri) - 1}}
+static const struct { struct span name, uri; } systems[] = {
+    SYS("LN", "http://loinc.org"), SYS("SCT", "http://snomed.info/sct"), SYS("UCUM", "http://unitsofmeasure.org"), SYS("L", "local:L"),
+    SYS("HL70078", "http://terminology.hl7.org/CodeSystem/v2-0078"), SYS("HL70487", "http://terminology.hl7.org/CodeSystem/v2-0487"),
+    SYS("HL70369", "http://terminology.hl7.org/CodeSystem/v2-0369"), SYS("HL70070", "http://terminology.hl7.org/CodeSystem/v2-0070"),
+    SYS("I10", "http://hl7.org/fhir/sid/icd-10"), SYS("LOINC", "http://loinc.org"), SYS("SNOMED-CT", "http://snomed.info/sct"),
+    SYS("SNOMEDCT", "http://snomed.info/sct"), SYS("SNOMED CT", "http://snomed.info/sct"),
+    SYS("2.16.840.1.113883.6.1", "http://loinc.org"), SYS("2.16.840.1.113883.6.96", "http://snomed.info/sct"),
+    SYS("2.16.840.1.113883.6.8", "http://unitsofmeasure.org"),
 };
 
 /* "HL70136", or the table number behind 2.16.840.1.113883.12. */
@@ -34,8 +35,8 @@ struct span hl7_code_system(struct hl7_ctx *x, struct span name)
     if (!name.n)
         return SPAN_LIT("local");
     for (size_t i = 0; i < sizeof systems / sizeof systems[0]; i++)
-        if (span_is_nocase(name, systems[i].name))
-            return span_of(systems[i].uri);
+        if (name.n == systems[i].name.n && span_eq_nocase(name, systems[i].name))
+            return systems[i].uri;
     struct span table = table_number(name);
     if (table.n)
         return HL7_CAT(x->a, SPAN_LIT("http://terminology.hl7.org/CodeSystem/v2-"), span_cut(SPAN_LIT("0000"), 0, 4 - table.n), table);

@@ -245,7 +245,7 @@ static bool on_obr(struct walk *w, uint32_t seg)
 static bool is_patient_role(struct walk *w, uint32_t spm)
 {
     struct span role = spm == HL7_NONE ? SPAN_ABSENT : hl7_value(w->x, &w->x->segs[spm], 11, 1);
-    return !role.n || span_is(role, "P");
+    return !role.n || HL7_IS(role, "P");
 }
 
 /* A specimen sent behind its OBR. Of several, the single one of a patient counts. */
@@ -344,7 +344,7 @@ static bool on_sac(struct walk *w, uint32_t seg)
 static void on_inv(struct walk *w, uint32_t seg)
 {
     uint32_t spec = current_specimen(w);
-    if (spec != HL7_NONE && span_is(hl7_value(w->x, &w->x->segs[seg], 3, 1), "CO"))
+    if (spec != HL7_NONE && HL7_IS(hl7_value(w->x, &w->x->segs[seg], 3, 1), "CO"))
         w->g->specimens[spec].is_inv_control = true;
 }
 

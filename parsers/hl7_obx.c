@@ -92,7 +92,7 @@ static void read_status(struct hl7_ctx *x, struct hl7_order_ctx *oc, struct hl7_
         o->status = OBS_ST_FINAL;
         hl7_warn(x, "W_NO_STATUS", 0);
     }
-    if (span_is(hl7_value(x, s, 31, 1), "D"))
+    if (HL7_IS(hl7_value(x, s, 31, 1), "D"))
         o->status = OBS_ST_DELETED;
 }
 
@@ -178,10 +178,10 @@ static enum obs_role role_of(struct hl7_ctx *x, struct hl7_seg *s, const struct 
     if (hl7_value_is_attachment(x, s))
         return OBS_ATTACHMENT;
     struct span type = hl7_value(x, s, 29, 1), sub = hl7_value(x, s, 30, 1);
-    if (span_is(type, "QST") || span_is(type, "SCI") || span_is(sub, "AOE") || span_is(sub, "ASC"))
+    if (HL7_IS(type, "QST") || HL7_IS(type, "SCI") || HL7_IS(sub, "AOE") || HL7_IS(sub, "ASC"))
         return OBS_QUESTION;
     for (size_t i = 0; i < o->code.n; i++)
-        if (span_is(o->code.v[i].system, "local:IHELAW") && span_starts(o->code.v[i].code, "S_"))
+        if (HL7_IS(o->code.v[i].system, "local:IHELAW") && span_starts(o->code.v[i].code, "S_"))
             return OBS_PART;
     return OBS_RESULT;
 }
@@ -234,7 +234,7 @@ void hl7_obx_read(struct hl7_ctx *x, struct hl7_order_ctx *oc, const struct hl7_
     o->absent = hl7_value(x, s, 32, 1);
     read_notes(x, oc->g, obx, s, o);
     o->role = role_of(x, s, o, obx->role);
-    if (hl7_value_is_attachment(x, s)) {
+    if (o->role != OBS_RESULT && hl7_value_is_attachment(x, s)) {
         struct span title = o->code.n ? o->code.v[0].display.n ? o->code.v[0].display : o->code.v[0].code : SPAN_ABSENT;
         hl7_attach(x, s, title, &oc->attachments);
     }

@@ -11,27 +11,63 @@ enum { POOL = 1024 };
 
 static const uint32_t no_fields[1] = {0};
 
+/*
+ * The separators of a segment, eight bytes at a time; a long stretch without any (a document) goes to memchr.
+ * Writes the offset behind each separator; returns how many, at most max + 1.
+ */
+static uint32_t find_separators(const char *p, size_t n, char sep, uint32_t *f, uint32_t max)
+{
+    const uint64_t ones = 0x0101010101010101ULL, highs = 0x8080808080808080ULL, pattern = ones * (unsigned char)sep;
+    uint32_t k = 0;
+    size_t i = 3, quiet = 0;
+    while (i < n && k <= max) {
+        uint64_t w;
+        if (n - i < 8 || quiet > 32) {
+            const char *q = memchr(p + i, sep, n - i);
+            if (!q)
+                break;
+            i = (size_t)(q - p) + 1;
+            f[k++] = (uint32_t)i;
+            quiet = 0;
+            continue;
+        }
+        memcpy(&w, p + i, 8);
+        w ^= pattern;
+        if (!((w - ones) & ~w & highs)) {
+            quiet++;
+            i += 8;
+            continue;
+        }
+        quiet = 0;
+        for (size_t j = 0; j < 8 && k <= max; j++)
+            if (p[i + j] == sep)
+                f[k++] = (uint32_t)(i + j + 1);
+        i += 8;
+    }
+    return k;
+}
+
 static bool index_fields(struct hl7_ctx *x, struct hl7_seg *s)
 {
-    const char *p = s->text.p, *end = p + s->text.n, *q = p + 3;
     s->f = no_fields;
     s->nf = 0;
     if (x->pool_cap - x->pool_n < HL7_MAX_FIELDS + 1) {
         x->pool = arena_alloc(x->a, POOL * sizeof *x->pool);
-        if (!x->pool)
+        if (!x->pool) {
+            x->pool_cap = x->pool_n = 0;
             return false;
+        }
         x->pool_n = 0;
         x->pool_cap = POOL;
     }
     uint32_t *f = x->pool + x->pool_n;
-    uint32_t n = 0;
     if (s->text.n < 4 || s->text.n > UINT32_MAX - 2)
         return true;
-    while (q && q < end && n < HL7_MAX_FIELDS) {
-        f[n++] = (uint32_t)(q + 1 - p);
-        q = memchr(q + 1, x->d.field, (size_t)(end - q - 1));
-    }
-    f[n] = (uint32_t)((q && q < end ? q : end) - p) + 1;
+    uint32_t n = find_separators(s->text.p, s->text.n, x->d.field, f, HL7_MAX_FIELDS);
+    if (n > HL7_MAX_FIELDS)
+        n = HL7_MAX_FIELDS;
+    else
+        f[n] = (uint32_t)s->text.n + 1;
     s->f = f;
     s->nf = n;
     x->pool_n += n + 1;
@@ -59,12 +95,15 @@ bool hl7_next_rep(const struct hl7_ctx *x, struct span *rest, struct span *out)
         *rest = SPAN_ABSENT;
         return true;
     }
-    return span_next(rest, x->d.rep, out);
+    size_t i = hl7_find(*rest, x->d.rep);
+    *out = (struct span){rest->p, i};
+    *rest = i == rest->n ? SPAN_ABSENT : (struct span){rest->p + i + 1, rest->n - i - 1};
+    return true;
 }
 
 struct span hl7_rep1(const struct hl7_ctx *x, struct span field)
 {
-    return x->d.rep ? span_cut(field, 0, span_find(field, x->d.rep)) : field;
+    return x->d.rep && field.n ? (struct span){field.p, hl7_find(field, x->d.rep)} : field;
 }
 
 static struct span part(struct span s, char c, unsigned n)
@@ -72,9 +111,13 @@ static struct span part(struct span s, char c, unsigned n)
     struct span out = SPAN_ABSENT;
     if (!c)
         return n == 1 ? s : SPAN_ABSENT;
-    for (unsigned i = 0; i < n; i++)
-        if (!span_next(&s, c, &out))
+    for (unsigned i = 0; i < n; i++) {
+        if (!s.p)
             return SPAN_ABSENT;
+        size_t k = hl7_find(s, c);
+        out = (struct span){s.p, k};
+        s = k == s.n ? SPAN_ABSENT : (struct span){s.p + k + 1, s.n - k - 1};
+    }
     return out;
 }
 
@@ -95,8 +138,11 @@ size_t hl7_split(struct span s, char c, struct span *v, size_t max)
         v[0] = s;
         return s.n ? 1 : 0;
     }
-    while (n < max && span_next(&s, c, &v[n]))
-        n++;
+    while (n < max && s.p) {
+        size_t k = hl7_find(s, c);
+        v[n++] = (struct span){s.p, k};
+        s = k == s.n ? SPAN_ABSENT : (struct span){s.p + k + 1, s.n - k - 1};
+    }
     return n;
 }
 

@@ -5,7 +5,27 @@
  */
 #ifndef LABRELAY_HL7_PATH_H
 #define LABRELAY_HL7_PATH_H
+#include <string.h>
+
 #include "hl7_lex.h"
+
+/* Short leaves are the rule: a loop beats a call for them. */
+static inline size_t hl7_find(struct span s, char c)
+{
+    size_t i = 0, end = s.n < 24 ? s.n : 24;
+    while (i < end && s.p[i] != c)
+        i++;
+    if (i < end || end == s.n)
+        return i;
+    const char *q = memchr(s.p + i, c, s.n - i);
+    return q ? (size_t)(q - s.p) : s.n;
+}
+
+static inline bool hl7_eq(struct span s, const char *p, size_t n)
+{
+    return s.n == n && memcmp(s.p, p, n) == 0;
+}
+#define HL7_IS(s, lit) hl7_eq((s), "" lit, sizeof(lit) - 1)
 
 /* Field n with all its repetitions; for MSH, FHS, BHS pass n - 1 (their field 1 is the separator). Sets the place for warnings. */
 struct span hl7_field(struct hl7_ctx *x, struct hl7_seg *s, unsigned n);

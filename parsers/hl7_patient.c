@@ -30,7 +30,7 @@ static void read_ids(struct hl7_ctx *x, struct hl7_seg *pid, struct rec_patient 
             id.path = hl7_where(x->a, pid, fields[k], r);
             if (fields[k] == 19 && !id.type.n)
                 id.type = SPAN_LIT("SS");
-            if (span_is(id.type, "ANON"))
+            if (HL7_IS(id.type, "ANON"))
                 add_flag(fl, "ANONYMOUS");
             v[n++] = id;
         }
@@ -54,12 +54,12 @@ static void read_name(struct hl7_ctx *x, struct hl7_seg *pid, struct rec_patient
     unsigned rank = 99;
     while (hl7_next_rep(x, &f, &rep)) {
         type = hl7_leaf(x, hl7_comp(x, rep, 7));
-        if (span_is(type, "S") || span_is(type, "MSK") || span_is(type, "NOUSE"))
+        if (HL7_IS(type, "S") || HL7_IS(type, "MSK") || HL7_IS(type, "NOUSE"))
             add_flag(fl, "MASKED_NAME");
         if (!hl7_is_blank(x, rep) && name_rank(type) < rank) {
             rank = name_rank(type);
             best = rep;
-        } else if (span_is(span_trim(rep), "\"\"") && !best.p) {
+        } else if (HL7_IS(span_trim(rep), "\"\"") && !best.p) {
             best = rep;
         }
     }
@@ -107,7 +107,7 @@ static void read_addresses(struct hl7_ctx *x, struct hl7_seg *pid, struct rec_pa
         size_t k = hl7_split(rep, x->d.comp, c, 9);
         for (size_t i = 0; i < k; i++)
             c[i] = hl7_leaf(x, i ? c[i] : hl7_sub(x, c[0], 1));
-        if (!(c[0].n || c[1].n || c[2].n || c[3].n || c[4].n || c[5].n || c[8].n) || span_is(c[6], "BA"))
+        if (!(c[0].n || c[1].n || c[2].n || c[3].n || c[4].n || c[5].n || c[8].n) || HL7_IS(c[6], "BA"))
             continue;
         if (arena_grow(x->a, &v, n, &cap, sizeof *v))
             v[n++] = (struct rec_address){.line = add_line(x, c[0], c[1]), .city = c[2], .district = c[8], .state = c[3],
@@ -123,7 +123,7 @@ static struct span read_telecom(struct hl7_ctx *x, struct span rep, bool *is_ema
     size_t n = hl7_split(rep, x->d.comp, c, 12);
     for (size_t i = 0; i < n; i++)
         c[i] = hl7_leaf(x, c[i]);
-    *is_email = span_is_nocase(c[2], "Internet") || span_is_nocase(c[2], "X.400") || span_is(c[1], "NET");
+    *is_email = span_is_nocase(c[2], "Internet") || span_is_nocase(c[2], "X.400") || HL7_IS(c[1], "NET");
     if (*is_email)
         return c[3].n ? c[3] : c[0];
     if (c[11].n)
@@ -155,12 +155,12 @@ static void read_telecoms(struct hl7_ctx *x, struct hl7_seg *pid, struct rec_pat
 static void read_reliability(struct hl7_ctx *x, struct hl7_seg *pid, struct flags *fl)
 {
     struct span f, rep;
-    if (span_is(hl7_value(x, pid, 31, 1), "Y"))
+    if (HL7_IS(hl7_value(x, pid, 31, 1), "Y"))
         add_flag(fl, "UNKNOWN_IDENTITY");
     f = hl7_field(x, pid, 32);
     while (hl7_next_rep(x, &f, &rep)) {
         struct span code = hl7_leaf(x, hl7_comp(x, rep, 1));
-        if (span_is(code, "US") || span_is(code, "UD") || span_is(code, "UA") || span_is(code, "AL"))
+        if (HL7_IS(code, "US") || HL7_IS(code, "UD") || HL7_IS(code, "UA") || HL7_IS(code, "AL"))
             add_flag(fl, "UNRELIABLE");
     }
 }
@@ -204,7 +204,7 @@ void hl7_patient_read(struct hl7_ctx *x, const struct hl7_groups *g, const struc
         read_name(x, pid, out, &fl);
         struct span f = hl7_field(x, pid, 7);
         out->birth_date = hl7_date_field(x, pid, 7, &bad);
-        if (span_is(span_trim(f), "\"\""))
+        if (HL7_IS(span_trim(f), "\"\""))
             out->birth_date.v = span_null;
         cut_midnight(&out->birth_date);
         if (bad.n)

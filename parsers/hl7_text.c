@@ -171,7 +171,7 @@ static bool unescape_into(struct hl7_ctx *x, struct sink *k, struct span raw)
 
 struct span hl7_unescape(struct hl7_ctx *x, struct span raw)
 {
-    if (!x->has_escape || span_find(raw, x->d.esc) == raw.n)
+    if (!x->has_escape || hl7_find(raw, x->d.esc) == raw.n)
         return raw;
     struct sink k = {.is_counting = true};
     if (unescape_into(x, &k, raw))

@@ -26,6 +26,8 @@ static enum kind kind_of(struct span type)
 {
     if (!type.n)
         return K_NONE;
+    if (HL7_IS(type, "NM"))
+        return K_NUMBER;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (span_is_nocase(type, kinds[i].name))
             return kinds[i].kind;
@@ -120,7 +122,7 @@ static void read_number(struct hl7_ctx *x, struct span f, struct rec_value *v)
 
 static bool is_comparator(struct span c)
 {
-    return span_is(c, ">") || span_is(c, "<") || span_is(c, ">=") || span_is(c, "<=") || span_is(c, "=") || span_is(c, "<>");
+    return HL7_IS(c, ">") || HL7_IS(c, "<") || HL7_IS(c, ">=") || HL7_IS(c, "<=") || HL7_IS(c, "=") || HL7_IS(c, "<>");
 }
 
 static bool is_separator(struct span s)
@@ -148,7 +150,7 @@ static bool read_sn(struct hl7_ctx *x, struct span rep, struct rec_value *v)
         v->type = REC_V_RANGE;
     else if (c[3].n && (c[2].p[0] == ':' || c[2].p[0] == '/'))
         v->type = REC_V_RATIO;
-    v->text = HL7_CAT(x->a, span_is(c[0], "=") ? SPAN_ABSENT : c[0], c[1], c[2], c[3]);
+    v->text = HL7_CAT(x->a, HL7_IS(c[0], "=") ? SPAN_ABSENT : c[0], c[1], c[2], c[3]);
     return true;
 }
 
@@ -170,7 +172,7 @@ static void read_coded(struct hl7_ctx *x, struct span f, bool is_plain, struct r
     struct span rep;
     bool has_several = x->d.rep && span_find(f, x->d.rep) < f.n;
     while (hl7_next_rep(x, &f, &rep)) {
-        if (span_is(span_trim(rep), "\"\""))
+        if (HL7_IS(span_trim(rep), "\"\""))
             continue;
         bool is_simple = is_plain && span_find(rep, x->d.comp) == rep.n;
         struct rec_codes c = is_simple ? hl7_codes_plain(x, rep) : hl7_codes(x, rep, x->d.comp);
@@ -216,7 +218,7 @@ static bool is_said(struct hl7_ctx *x, struct span f, enum kind kind)
         return hl7_comp(x, f, 1).n > 0 && hl7_comp(x, f, 4).n == 0; /* ED without data says nothing, RP does */
     for (size_t i = 0; i < f.n; i++)
         if (f.p[i] != ' ' && f.p[i] != x->d.comp)
-            return !span_is(span_trim(f), "\"\"");
+            return !HL7_IS(span_trim(f), "\"\"");
     return false;
 }
 
@@ -227,7 +229,7 @@ bool hl7_value_read(struct hl7_ctx *x, struct hl7_seg *s, struct rec_value *v)
     struct span f = hl7_field(x, s, 5);
     if (!is_said(x, f, kind)) {
         v->raw = f;
-        if (span_is(span_trim(f), "\"\""))
+        if (HL7_IS(span_trim(f), "\"\""))
             v->text = span_null;
         return false;
     }
@@ -277,9 +279,9 @@ static struct span mime_of(struct hl7_ctx *x, struct span type, struct span sub,
         {"IM", "image"}, {"AP", "application"}, {"AU", "audio"}, {"TX", "text"}, {"FT", "text"}, {"NS", "application"}, {"SD", "application"}};
     type = lower(x, type);
     sub = lower(x, sub);
-    if (span_starts(bytes, "%PDF-") || span_is(sub, "pdf"))
+    if (span_starts(bytes, "%PDF-") || HL7_IS(sub, "pdf"))
         return SPAN_LIT("application/pdf");
-    if (span_is(sub, "html"))
+    if (HL7_IS(sub, "html"))
         return SPAN_LIT("text/html");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (span_is_nocase(type, types[i].hl7))
