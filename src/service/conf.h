@@ -57,6 +57,8 @@ struct config {
 
 /* NULL when there is any error; all of them are in d. Warnings do not stop it. */
 struct config *config_load(const char *path, const struct modules *m, struct diag *d);
+/* The option tables of the top level, of store and of every writer, for --help and the man page; NULL past the last. */
+const struct option_table *config_tables(size_t i, const char **name);
 void config_free(struct config *c);     /* NULL is fine */
 const struct listener_conf *config_listener_find(const struct config *c, const char *name);
 const struct writer_conf *config_writer_find(const struct config *c, const char *name);

@@ -21,6 +21,7 @@
 
 struct table {
     char *name, *file;
+    struct diag_place at;
     struct csv csv;
     size_t n_keys;
     int keys[TABLE_MAX_KEYS];
@@ -32,7 +33,11 @@ struct table {
     uint32_t *plain_slots;
 };
 
-struct tables { struct table **v; size_t n; };
+struct tables {
+    struct table **v;
+    char **failed;
+    size_t n, n_failed;
+};
 
 static uint64_t hash_keys(const struct span *keys, size_t n)
 {
@@ -269,6 +274,7 @@ struct table *table_load(const struct table_spec *spec, struct diag *d, struct b
     const char *slash = strrchr(spec->path, '/');
     t->name = xstrndup(spec->name.p, spec->name.n);
     t->file = xstrdup(slash ? slash + 1 : spec->path);
+    t->at = spec->at;
     size_t errors = diag_errors(d);
     if (csv_load(&t->csv, spec->path, spec->at, d, text_out) == 0 && bind_columns(t, spec, d)) {
         if (spec->is_folded)
@@ -349,6 +355,11 @@ const char *table_file(const struct table *t)
     return t->file;
 }
 
+struct diag_place table_at(const struct table *t)
+{
+    return t->at;
+}
+
 unsigned table_line(const struct table *t, int64_t row)
 {
     return t->csv.lines[row];
@@ -372,8 +383,25 @@ void tables_free(struct tables *ts)
         return;
     for (size_t i = 0; i < ts->n; i++)
         table_free(ts->v[i]);
+    for (size_t i = 0; i < ts->n_failed; i++)
+        free(ts->failed[i]);
+    free(ts->failed);
     free(ts->v);
     free(ts);
+}
+
+void tables_add_failed(struct tables *ts, struct span name)
+{
+    ts->failed = xreallocarray(ts->failed, ts->n_failed + 1, sizeof(char *));
+    ts->failed[ts->n_failed++] = xstrndup(name.n ? name.p : "", name.n);
+}
+
+bool tables_is_failed(const struct tables *ts, struct span name)
+{
+    for (size_t i = 0; i < ts->n_failed; i++)
+        if (span_is(name, ts->failed[i]))
+            return true;
+    return false;
 }
 
 void tables_add(struct tables *ts, struct table *t)

@@ -43,6 +43,7 @@ bool table_is_value(const struct table *t, int column);                     /* n
 size_t table_rows(const struct table *t);
 const char *table_name(const struct table *t);
 const char *table_file(const struct table *t);                              /* base name: "tests.csv" */
+struct diag_place table_at(const struct table *t);                          /* its path in the configuration */
 unsigned table_line(const struct table *t, int64_t row);
 struct diag_place table_place(const struct table *t, int64_t row, int column);
 
@@ -50,5 +51,8 @@ struct tables *tables_new(void);
 void tables_free(struct tables *ts);                                        /* frees the tables too */
 void tables_add(struct tables *ts, struct table *t);
 const struct table *tables_find(const struct tables *ts, struct span name);
+/* A table that is named in the configuration but could not be loaded: what uses it is not reported once more. */
+void tables_add_failed(struct tables *ts, struct span name);
+bool tables_is_failed(const struct tables *ts, struct span name);
 const struct table *tables_at(const struct tables *ts, size_t i);           /* NULL past the end */
 #endif

@@ -1,0 +1,577 @@
+/*
+ * NAME
+ *     conf - a configuration, read, checked and compiled whole
+ * DESCRIPTION
+ *     The top level is read by the same option reader as every block: its options are rows, its nouns (store, table, listen, write,
+ *     route, result-of) are special words. Routes are compiled last, when everything they name is known. Blocks with mistakes keep
+ *     their name, so that one mistake is not reported again wherever the name is used.
+ * DIAGNOSTICS
+ *     All through the diag. config_load() returns NULL when there is any error.
+ */
+#include "conf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf_read.h"
+#include "fsutil.h"
+#include "option_value.h"
+#include "rule_inner.h"
+#include "text.h"
+#include "xmem.h"
+
+struct globals {
+    char *node, *control;
+    int64_t duplicate_window_us, memory_budget_bytes;
+    int quant_without_result, preliminary;
+    bool text_from_display;
+};
+#define G(m) offsetof(struct globals, m)
+#define DAY 86400000000LL
+#define SECOND 1000000LL
+#define MEGA (1024LL * 1024)
+
+static const struct option_row global_rows[] = {
+    {.name = "node", .type = OPT_TEXT, .offset = G(node), .def = "labrelay", .help = "our name in acknowledgements, logs and metrics"},
+    {.name = "control", .type = OPT_PATH, .offset = G(control), .help = "control socket; the store's path with .sock unless given"},
+    {.name = "duplicate-window", .type = OPT_DURATION, .offset = G(duplicate_window_us), .min = 60 * SECOND, .max = 3650 * DAY, .def = "30d",
+     .help = "how long a message is recognised when it comes again"},
+    {.name = "memory-budget", .type = OPT_SIZE, .offset = G(memory_budget_bytes), .min = 8 * MEGA, .max = 65536 * MEGA, .def = "64MB",
+     .help = "bytes of all messages under way together"},
+    {.name = "quant-without-result", .type = OPT_CHOICE, .offset = G(quant_without_result), .choices = "hold in-progress", .def = "hold",
+     .help = "what to do with a final number for which no result can be derived"},
+    {.name = "preliminary", .type = OPT_CHOICE, .offset = G(preliminary), .choices = "write hold", .def = "write",
+     .help = "what to do with preliminary results"},
+    {.name = "text-from-display", .type = OPT_YESNO, .offset = G(text_from_display), .def = "no",
+     .help = "let the text of a coded value count when none of its codes is in a table"},
+};
+static const struct option_table global_table = {global_rows, sizeof global_rows / sizeof global_rows[0], sizeof(struct globals), NULL};
+
+#define S(m) offsetof(struct store_conf, m)
+static int read_keep(void *value, struct option_args *a)
+{
+    if (option_accept(a, "for-ever")) {
+        *(int64_t *)value = 0;
+        return 0;
+    }
+    return option_take_duration(a, 3600 * SECOND, 36500 * DAY, value);
+}
+
+static int read_floor(void *value, struct option_args *a)
+{
+    static const char *const words[] = {"when", "disk-free", "below"};
+    for (size_t i = 0; i < 3; i++)
+        if (!option_accept(a, words[i])) {
+            (void)option_next(a);
+            return option_error(a, "write: stop-accepting when disk-free below 5%", "\"%s\" is expected here", words[i]);
+        }
+    return option_take_percent(a, 0, 90, value);
+}
+
+static const struct option_row store_rows[] = {
+    {.name = "keep-delivered", .type = OPT_CUSTOM, .offset = S(keep_delivered_us), .def = "90d", .custom = read_keep, .syntax = "DURATION|for-ever",
+     .help = "how long finished messages are kept"},
+    {.name = "stop-accepting", .type = OPT_CUSTOM, .offset = S(disk_free_min_percent), .def = "when disk-free below 5%", .custom = read_floor,
+     .syntax = "when disk-free below N%", .help = "refuse new messages while the disk is this full"},
+    {.name = "commit-delay", .type = OPT_DURATION, .offset = S(commit_delay_us), .min = 1000, .max = SECOND, .def = "5ms",
+     .help = "how long a commit waits for more messages"},
+    {.name = "commit-size", .type = OPT_SIZE, .offset = S(commit_bytes), .min = 65536, .max = 256 * MEGA, .def = "4MB",
+     .help = "how many bytes close a commit"},
+};
+static const struct option_table store_table = {store_rows, sizeof store_rows / sizeof store_rows[0], sizeof(struct store_conf), NULL};
+
+#define W(m) offsetof(struct writer_conf, m)
+static const struct option_row writer_rows[] = {
+    {.name = "couriers", .type = OPT_INT, .offset = W(couriers), .min = 1, .max = 32, .def = "4", .help = "requests under way at the same time"},
+    {.name = "settle-unknown", .type = OPT_DURATION, .offset = W(settle_unknown_us), .min = SECOND, .max = 3600 * SECOND, .def = "60s",
+     .help = "how long to wait before a write with an unknown outcome is looked for"},
+    {.name = "retry-max", .type = OPT_DURATION, .offset = W(retry_max_us), .min = 5 * SECOND, .max = 86400 * SECOND, .def = "15m",
+     .help = "longest time between two tries"},
+};
+static const struct option_table writer_table = {writer_rows, sizeof writer_rows / sizeof writer_rows[0], sizeof(struct writer_conf), NULL};
+
+const struct option_table *config_tables(size_t i, const char **name)
+{
+    static const struct { const char *name; const struct option_table *t; } all[] = {
+        {"configuration", &global_table}, {"store", &store_table}, {"every writer", &writer_table}};
+    if (i >= sizeof all / sizeof all[0])
+        return NULL;
+    *name = all[i].name;
+    return all[i].t;
+}
+
+/* ---- loading ---- */
+struct names { char **v; struct diag_place *at; size_t n; };
+struct loader {
+    struct diag *d;
+    const struct modules *m;
+    struct config *c;
+    struct names listeners, writers, tables;
+    const struct lexer_stmt **rules;
+    size_t n_rules;
+    struct buf table_bytes;
+    unsigned store_line;
+    struct diag_place store_at;
+    /* while a listen block is read */
+    struct listener_conf *listener;
+    bool has_parse;
+};
+
+static void names_free(struct names *n)
+{
+    for (size_t i = 0; i < n->n; i++)
+        free(n->v[i]);
+    free(n->v);
+    free(n->at);
+}
+
+static void error_at(struct loader *l, const struct lexer_stmt *s, size_t i, const char *hint, const char *text)
+{
+    diag_add(l->d, DIAG_ERROR, i < s->n ? s->v[i].at : lexer_after(s), hint, "%s", text);
+}
+
+/* Name of a noun at word i: checked, kept, unique among its kind. NULL after reporting. */
+static const char *take_name(struct loader *l, const struct lexer_stmt *s, size_t i, const char *noun, struct names *names, bool is_word)
+{
+    const struct token *t = i < s->n ? &s->v[i] : NULL;
+    if (!t || t->kind != (is_word ? TOKEN_WORD : TOKEN_STRING) || !t->text.n) {
+        char hint[80];
+        (void)snprintf(hint, sizeof hint, is_word ? "write: %s tests csv \"tables/tests.csv\" key …" : "write: %s TYPE \"name\" { … }", noun);
+        diag_add(l->d, DIAG_ERROR, t ? t->at : lexer_after(s), hint, "%s needs a name%s", noun, is_word ? "" : " in quotes");
+        return NULL;
+    }
+    for (size_t k = 0; k < t->text.n; k++) {
+        char c = t->text.p[k];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+        if (!is_plain || t->text.n > 64) {
+            diag_add(l->d, DIAG_ERROR, t->at, "names go into logs, files and tables", "a name has at most 64 letters, digits, - _ and .");
+            return NULL;
+        }
+    }
+    for (size_t k = 0; k < names->n; k++)
+        if (span_is(t->text, names->v[k])) {
+            diag_add(l->d, DIAG_ERROR, t->at, NULL, "the %s \"%s\" stands in line %u already", noun, names->v[k], names->at[k].line);
+            return NULL;
+        }
+    names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
+    names->at = xreallocarray(names->at, names->n + 1, sizeof *names->at);
+    names->v[names->n] = xstrndup(t->text.p, t->text.n);
+    names->at[names->n] = t->at;
+    return names->v[names->n++];
+}
+
+static void unknown_module(struct loader *l, const struct lexer_stmt *s, size_t i, const char *noun, const char *const *names, size_t n)
+{
+    char hint[160], all[200] = "";
+    size_t at = 0;
+    if (i >= s->n) {
+        diag_add(l->d, DIAG_ERROR, lexer_after(s), NULL, "the kind of %s is missing", noun);
+        return;
+    }
+    for (size_t k = 0; k < n && at < sizeof all; k++)
+        at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", k ? " " : "", names[k]);
+    const char *guess = rule_guess(s->v[i].text, names, n, hint, sizeof hint);
+    if (!guess)
+        (void)snprintf(hint, sizeof hint, "there are: %.140s", all);
+    diag_add(l->d, DIAG_ERROR, s->v[i].at, hint, "there is no %s \"%.*s\"", noun, SPAN_ARG(s->v[i].text));
+}
+
+/* ---- store ---- */
+static void load_store(struct loader *l, const struct lexer_stmt *s)
+{
+    if (l->store_line) {
+        diag_add(l->d, DIAG_ERROR, s->v[0].at, NULL, "store is set twice; first in line %u", l->store_line);
+        return;
+    }
+    l->store_line = s->v[0].at.line;
+    if (s->n != 2 || s->v[1].kind != TOKEN_STRING || !s->v[1].text.n) {
+        error_at(l, s, s->n > 2 ? 2 : 1, "write: store \"/var/lib/labrelay/store.db\" { … }", "store needs one path in quotes");
+        return;
+    }
+    l->store_at = s->v[1].at;
+    l->c->store.path = fs_path_beside(l->c->path, s->v[1].text.p);
+    struct option_layer layer = {&store_table, &l->c->store};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "store", .at = s->v[0].at, .layers = &layer, .n_layers = 1};
+    option_read_block(&r, s->body, s->n_body);
+}
+
+/* ---- table ---- */
+static void load_table(struct loader *l, const struct lexer_stmt *s)
+{
+    struct table_word keys[TABLE_MAX_KEYS], values[TABLE_MAX_COLUMNS];
+    struct table_spec spec = {.keys = keys, .values = values};
+    const char *name = take_name(l, s, 1, "table", &l->tables, true);
+    bool is_good = name != NULL;
+    if (s->n < 4 || !token_is(&s->v[2], "csv") || s->v[3].kind != TOKEN_STRING) {
+        error_at(l, s, s->n > 2 && !token_is(&s->v[2], "csv") ? 2 : 3, "write: table tests csv \"tables/tests.csv\" key system code value test_type", "a table needs csv and a path in quotes");
+        is_good = false;
+    }
+    enum { NOWHERE, KEYS, VALUES } part = NOWHERE;
+    for (size_t i = 4; i < s->n && is_good; i++) {
+        const struct token *t = &s->v[i];
+        if (token_is(t, ","))
+            continue;
+        if (token_is(t, "key") || token_is(t, "value")) {
+            part = token_is(t, "key") ? KEYS : VALUES;
+        } else if (t->kind == TOKEN_OP || part == NOWHERE) {
+            error_at(l, s, i, "write: table tests csv \"tables/tests.csv\" key system code value test_type", "\"key\" is expected here");
+            is_good = false;
+        } else if (part == KEYS ? spec.n_keys == TABLE_MAX_KEYS : spec.n_values == TABLE_MAX_COLUMNS) {
+            error_at(l, s, i, NULL, "too many columns");
+            is_good = false;
+        } else if (part == KEYS) {
+            keys[spec.n_keys++] = (struct table_word){t->text, t->at};
+        } else {
+            values[spec.n_values++] = (struct table_word){t->text, t->at};
+        }
+    }
+    if (is_good && !spec.n_keys) {
+        error_at(l, s, s->n, "write: key system code", "the table names no key columns");
+        is_good = false;
+    }
+    if (s->has_block)
+        diag_add(l->d, DIAG_ERROR, s->block_at, NULL, "\"table\" takes no block");
+    struct table *t = NULL;
+    if (is_good) {
+        char *path = fs_path_beside(l->c->path, s->v[3].text.p);
+        spec.name = s->v[1].text;
+        spec.path = path;
+        spec.at = s->v[3].at;
+        spec.is_folded = strcmp(name, "results_text") == 0;
+        t = table_load(&spec, l->d, &l->table_bytes);
+        free(path);
+    }
+    if (t)
+        tables_add(l->c->tables, t);
+    else if (s->n > 1)
+        tables_add_failed(l->c->tables, s->v[1].text);
+}
+
+/* ---- listen ---- */
+static void *read_options(struct loader *l, const struct option_table *t, const struct lexer_stmt *s, const char *what, struct diag_place at)
+{
+    void *values = xcalloc(1, t->size ? t->size : 1);
+    struct option_layer layer = {t, values};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = at, .layers = &layer, .n_layers = 1};
+    option_read_block(&r, s ? s->body : NULL, s ? s->n_body : 0);
+    return values;
+}
+
+static const struct parser_ops *parser_named(const struct loader *l, struct span name)
+{
+    for (size_t i = 0; l->m->parsers && l->m->parsers[i]; i++)
+        if (span_is(name, l->m->parsers[i]->name))
+            return l->m->parsers[i];
+    return NULL;
+}
+
+static void set_parser(struct loader *l, const struct parser_ops *ops, const struct lexer_stmt *s, struct diag_place at)
+{
+    char what[160];
+    (void)snprintf(what, sizeof what, "parse %s of \"%s\"", ops->name, l->listener->name);
+    l->listener->parser = ops;
+    l->listener->parser_options = read_options(l, &ops->options, s, what, at);
+}
+
+static bool read_parse(void *ctx, const char *name, struct option_args *a, const struct lexer_stmt *s)
+{
+    struct loader *l = ctx;
+    const char *names[32];
+    size_t n = 0, i = a->i;
+    (void)name;
+    a->i = s->n;
+    for (; n < 32 && l->m->parsers && l->m->parsers[n]; n++)
+        names[n] = l->m->parsers[n]->name;
+    if (l->has_parse) {
+        diag_add(l->d, DIAG_ERROR, s->v[i - 1].at, NULL, "parse is set twice in listen %s \"%s\"", l->listener->ops->name, l->listener->name);
+        return true;
+    }
+    l->has_parse = true;
+    const struct parser_ops *ops = i < s->n ? parser_named(l, s->v[i].text) : NULL;
+    if (!ops)
+        unknown_module(l, s, i, "parser", names, n);
+    else if (i + 1 < s->n)
+        error_at(l, s, i + 1, "write: parse hl7v2 { … }", "the options of a parser stand in its block");
+    else
+        set_parser(l, ops, s, s->v[i].at);
+    return true;
+}
+
+static void load_listener(struct loader *l, const struct lexer_stmt *s)
+{
+    static const char *const special[] = {"parse", NULL};
+    const char *names[32];
+    char what[160];
+    size_t n = 0;
+    const struct listener_ops *ops = NULL;
+    for (; n < 32 && l->m->listeners && l->m->listeners[n]; n++) {
+        names[n] = l->m->listeners[n]->name;
+        if (s->n > 1 && span_is(s->v[1].text, names[n]))
+            ops = l->m->listeners[n];
+    }
+    const char *name = take_name(l, s, 2, "listen", &l->listeners, false);
+    if (!ops)
+        unknown_module(l, s, 1, "listener", names, n);
+    if (!ops || !name)
+        return;
+    if (s->n > 3) {
+        error_at(l, s, 3, "write: listen mllp \"name\" { … }", "unexpected word behind the name");
+        return;
+    }
+    l->c->listeners = xreallocarray(l->c->listeners, l->c->n_listeners + 1, sizeof *l->c->listeners);
+    struct listener_conf *c = &l->c->listeners[l->c->n_listeners];
+    *c = (struct listener_conf){.name = xstrdup(name), .ops = ops, .index = l->c->n_listeners, .at = s->v[2].at};
+    l->c->n_listeners++;
+    c->options = xcalloc(1, ops->options.size ? ops->options.size : 1);
+    l->listener = c;
+    l->has_parse = false;
+    (void)snprintf(what, sizeof what, "listen %s \"%s\"", ops->name, name);
+    struct option_layer layer = {&ops->options, c->options};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = &layer, .n_layers = 1,
+                              .special = read_parse, .special_names = special, .ctx = l};
+    option_read_block(&r, s->body, s->n_body);
+    if (!l->has_parse) {
+        const struct parser_ops *parser = parser_named(l, span_of(ops->default_parser));
+        if (parser)
+            set_parser(l, parser, NULL, s->v[0].at);
+        else
+            diag_add(l->d, DIAG_ERROR, s->v[0].at, "add: parse hl7v2 { … }", "listen %s \"%s\" does not say what it reads", ops->name, name);
+    }
+}
+
+/* ---- write ---- */
+static void load_writer(struct loader *l, const struct lexer_stmt *s)
+{
+    const char *names[32];
+    char what[160];
+    size_t n = 0;
+    const struct writer_ops *ops = NULL;
+    for (; n < 32 && l->m->writers && l->m->writers[n]; n++) {
+        names[n] = l->m->writers[n]->name;
+        if (s->n > 1 && span_is(s->v[1].text, names[n]))
+            ops = l->m->writers[n];
+    }
+    const char *name = take_name(l, s, 2, "write", &l->writers, false);
+    if (!ops)
+        unknown_module(l, s, 1, "writer", names, n);
+    if (!ops || !name)
+        return;
+    if (s->n > 3) {
+        error_at(l, s, 3, "write: write godata \"name\" { … }", "unexpected word behind the name");
+        return;
+    }
+    l->c->writers = xreallocarray(l->c->writers, l->c->n_writers + 1, sizeof *l->c->writers);
+    struct writer_conf *c = &l->c->writers[l->c->n_writers++];
+    *c = (struct writer_conf){.name = xstrdup(name), .ops = ops, .at = s->v[2].at};
+    c->options = xcalloc(1, ops->options.size ? ops->options.size : 1);
+    (void)snprintf(what, sizeof what, "write %s \"%s\"", ops->name, name);
+    struct option_layer layers[] = {{&ops->options, c->options}, {&writer_table, c}};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = layers, .n_layers = 2};
+    option_read_block(&r, s->body, s->n_body);
+}
+
+/* ---- the top level ---- */
+static void keep_rule(struct loader *l, const struct lexer_stmt *s)
+{
+    l->rules = xreallocarray(l->rules, l->n_rules + 1, sizeof(const struct lexer_stmt *));
+    l->rules[l->n_rules++] = s;
+}
+
+static const struct { const char *word; void (*load)(struct loader *l, const struct lexer_stmt *s); } nouns[] = {
+    {"store", load_store}, {"table", load_table}, {"listen", load_listener}, {"write", load_writer}, {"route", keep_rule}, {"result-of", keep_rule},
+};
+
+static bool read_noun(void *ctx, const char *name, struct option_args *a, const struct lexer_stmt *s)
+{
+    struct loader *l = ctx;
+    size_t i = a->i - 1;
+    a->i = s->n;
+    if (i) {
+        diag_add(l->d, DIAG_ERROR, s->v[i].at, "start a new line", "\"%s\" begins a statement of its own", name);
+        return true;
+    }
+    for (size_t k = 0; k < sizeof nouns / sizeof nouns[0]; k++)
+        if (strcmp(nouns[k].word, name) == 0)
+            nouns[k].load(l, s);
+    return true;
+}
+
+/* ---- checks over several blocks ---- */
+static const char *option_text(const struct option_table *t, const void *values, const char *name)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct option_row *r = &t->rows[i];
+        if (strcmp(r->name, name) == 0 && (r->type == OPT_TEXT || r->type == OPT_ADDRESS || r->type == OPT_PATH))
+            return *(char *const *)(const void *)((const char *)values + r->offset);
+    }
+    return NULL;
+}
+
+static bool same_address(const char *a, const char *b)
+{
+    const char *pa = strrchr(a, ':'), *pb = strrchr(b, ':');
+    if (!pa || !pb || strcmp(pa, pb) != 0 || strcmp(pa, ":0") == 0)
+        return false;
+    size_t na = (size_t)(pa - a), nb = (size_t)(pb - b);
+    bool is_any = strncmp(a, "0.0.0.0:", 8) == 0 || strncmp(b, "0.0.0.0:", 8) == 0 || strncmp(a, "[::]:", 5) == 0 || strncmp(b, "[::]:", 5) == 0;
+    return is_any || (na == nb && memcmp(a, b, na) == 0);
+}
+
+static void check_listeners(struct loader *l)
+{
+    for (size_t i = 1; i < l->c->n_listeners; i++)
+        for (size_t k = 0; k < i; k++) {
+            const struct listener_conf *x = &l->c->listeners[i], *y = &l->c->listeners[k];
+            const char *ax = option_text(&x->ops->options, x->options, "address"), *ay = option_text(&y->ops->options, y->options, "address");
+            const char *ix = option_text(&x->ops->options, x->options, "inbox"), *iy = option_text(&y->ops->options, y->options, "inbox");
+            if (ax && ay && same_address(ax, ay))
+                diag_add(l->d, DIAG_ERROR, x->at, NULL, "\"%s\" listens on the address of \"%s\"", x->name, y->name);
+            if (ix && iy && strcmp(ix, iy) == 0)
+                diag_add(l->d, DIAG_ERROR, x->at, NULL, "\"%s\" reads the folder of \"%s\"", x->name, y->name);
+        }
+}
+
+static void check_writers(struct loader *l)
+{
+    for (size_t i = 1; i < l->c->n_writers; i++)
+        for (size_t k = 0; k < i; k++) {
+            const struct writer_conf *x = &l->c->writers[i], *y = &l->c->writers[k];
+            const char *ux = option_text(&x->ops->options, x->options, "url"), *uy = option_text(&y->ops->options, y->options, "url");
+            const char *lx = option_text(&x->ops->options, x->options, "login"), *ly = option_text(&y->ops->options, y->options, "login");
+            if (x->ops == y->ops && ux && uy && lx && ly && strcmp(ux, uy) == 0 && strcmp(lx, ly) == 0)
+                diag_add(l->d, DIAG_ERROR, x->at, "give each its own account: a login ends the other's, and the active outbreak belongs to the account",
+                         "\"%s\" and \"%s\" share server and login", x->name, y->name);
+        }
+}
+
+static void compile_rules(struct loader *l, const struct globals *g, struct diag_place end)
+{
+    struct rule_setup s = {
+        .d = l->d, .tables = l->c->tables, .listeners = (const char *const *)l->listeners.v, .writers = (const char *const *)l->writers.v,
+        .writers_at = l->writers.at, .n_listeners = l->listeners.n, .n_writers = l->writers.n,
+        .opt = {g->quant_without_result, g->text_from_display, g->preliminary}, .stmts = l->rules, .n_stmts = l->n_rules, .end = end,
+    };
+    l->c->rules = rule_compile(&s);
+}
+
+static void set_hash(struct config *c, const struct buf *text, const struct buf *tables)
+{
+    struct buf all;
+    unsigned char sum[TEXT_SHA256_BYTES];
+    char hex[2 * TEXT_SHA256_BYTES + 1];
+    buf_init(&all, SIZE_MAX / 4);
+    buf_add_span(&all, buf_span(text));
+    buf_addc(&all, 1);
+    buf_add_span(&all, buf_span(tables));
+    text_sha256(all.p, all.n, sum);
+    text_hex(sum, sizeof sum, hex);
+    memcpy(c->hash, hex, sizeof c->hash - 1);
+    c->hash[sizeof c->hash - 1] = 0;
+    buf_clear(&all);
+}
+
+static void take_globals(struct config *c, struct globals *g)
+{
+    c->node = g->node;
+    c->control_path = g->control;
+    c->duplicate_window_us = g->duplicate_window_us;
+    c->memory_budget_bytes = g->memory_budget_bytes;
+    g->node = g->control = NULL;
+    if (!c->control_path && c->store.path) {
+        size_t n = strlen(c->store.path) + 6;
+        c->control_path = xmalloc(n);
+        (void)snprintf(c->control_path, n, "%s.sock", c->store.path);
+    }
+}
+
+static void load_all(struct loader *l, const struct conf_text *text)
+{
+    static const char *const special[] = {"store", "table", "listen", "write", "route", "result-of", NULL};
+    struct globals g = {0};
+    struct diag_place end = {.file = 0};
+    struct option_layer layer = {&global_table, &g};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "the configuration", .at = end, .layers = &layer, .n_layers = 1,
+                              .special = read_noun, .special_names = special, .ctx = l};
+    option_read_block(&r, text->v, text->n);
+    if (!l->store_line)
+        diag_add(l->d, DIAG_ERROR, end, "add: store \"/var/lib/labrelay/store.db\"", "there is no store");
+    if (!l->listeners.n)
+        diag_add(l->d, DIAG_WARNING, end, NULL, "there is no listener: nothing will come in");
+    check_listeners(l);
+    check_writers(l);
+    compile_rules(l, &g, end);
+    take_globals(l->c, &g);
+    option_free_values(&global_table, &g);
+}
+
+struct config *config_load(const char *path, const struct modules *m, struct diag *d)
+{
+    struct arena *a = arena_new(512u << 20);
+    struct conf_text text;
+    struct loader l = {.d = d, .m = m};
+    l.c = xcalloc(1, sizeof *l.c);
+    l.c->path = xstrdup(path);
+    l.c->tables = tables_new();
+    buf_init(&l.table_bytes, SIZE_MAX / 4);
+    if (conf_read(path, d, a, &text) == 0) {
+        load_all(&l, &text);
+        set_hash(l.c, &text.bytes, &l.table_bytes);
+    }
+    conf_text_clear(&text);
+    buf_clear(&l.table_bytes);
+    names_free(&l.listeners);
+    names_free(&l.writers);
+    names_free(&l.tables);
+    free(l.rules);
+    arena_free(a);
+    if (diag_errors(d) == 0)
+        return l.c;
+    config_free(l.c);
+    return NULL;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        struct listener_conf *x = &c->listeners[i];
+        option_free_values(&x->ops->options, x->options);
+        if (x->parser)
+            option_free_values(&x->parser->options, x->parser_options);
+        free(x->options);
+        free(x->parser_options);
+        free(x->name);
+    }
+    for (size_t i = 0; i < c->n_writers; i++) {
+        option_free_values(&c->writers[i].ops->options, c->writers[i].options);
+        free(c->writers[i].options);
+        free(c->writers[i].name);
+    }
+    free(c->listeners);
+    free(c->writers);
+    rule_free(c->rules);
+    tables_free(c->tables);
+    free(c->store.path);
+    free(c->control_path);
+    free(c->node);
+    free(c->path);
+    free(c);
+}
+
+const struct listener_conf *config_listener_find(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_listeners; i++)
+        if (strcmp(c->listeners[i].name, name) == 0)
+            return &c->listeners[i];
+    return NULL;
+}
+
+const struct writer_conf *config_writer_find(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_writers; i++)
+        if (strcmp(c->writers[i].name, name) == 0)
+            return &c->writers[i];
+    return NULL;
+}

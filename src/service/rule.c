@@ -1,0 +1,337 @@
+/*
+ * NAME
+ *     rule - what happens to one observation
+ * DESCRIPTION
+ *     1. Gates that drop (not a result by its place, status O and N, quality control, history).
+ *     2. The first route whose from and when fit. A route that drops is done.
+ *     3. Gates that hold (pooled, ambiguous specimen, status conflict, status unknown): no rule can switch them off.
+ *     4. hold: the reason is UNMAPPED_TEST when a route before asked for the code in a table in vain, so that a new row finds it
+ *        again; NO_ROUTE for the last route, RULE for others.
+ *     5. send: the tests row, the outcome, targets and cautions, the lab result, then require, lookup and set in their order.
+ * DIAGNOSTICS
+ *     -1 with ERR_LIMIT when the arena is full: nothing in *out may be used then.
+ */
+#include "rule.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rule_inner.h"
+
+void rule_trace_add(struct rule_scope *x, const char *file, unsigned line, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+    if (!x->trace)
+        return;
+    struct rule_trace *t = x->trace;
+    if (!arena_grow(t->a, &t->v, t->n, &t->cap, sizeof *t->v))
+        return;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    t->v[t->n++] = (struct rule_step){file, line, arena_dup(t->a, (struct span){text, len})};
+}
+
+static void decide(struct rule_result *out, enum rule_action action, const char *reason)
+{
+    out->action = action;
+    out->reason = reason;
+}
+
+/* ---- gates ---- */
+static bool drop_gate(struct rule_scope *x, struct rule_result *out)
+{
+    const char *reason = NULL;
+    if (x->obs->role != OBS_RESULT)
+        reason = "NOT_A_RESULT";
+    else if (x->obs->status == OBS_ST_ORDER_ONLY)
+        reason = "STATUS_O";
+    else if (x->obs->status == OBS_ST_NOT_ASKED)
+        reason = "STATUS_N";
+    else if (outcome_is_control(&x->r->specimen))
+        reason = "QC";
+    else if (span_is(x->r->report.control, "PR"))
+        reason = "HISTORY";
+    if (!reason)
+        return false;
+    decide(out, RULE_DROP, reason);
+    rule_trace_add(x, NULL, 0, "gate: drop %s", reason);
+    return true;
+}
+
+static bool hold_gate(struct rule_scope *x, struct rule_result *out)
+{
+    const char *reason = NULL;
+    bool is_cancelled = span_is(x->r->report.status, "cancelled");
+    if (outcome_is_pooled(&x->r->specimen))
+        reason = "POOLED";
+    else if (x->r->specimen.is_ambiguous)
+        reason = "AMBIGUOUS_SPECIMEN";
+    else if (is_cancelled && rule_is_completed(x->obs->status) && !outcome_value_is_absent(&x->obs->value))
+        reason = "STATUS_CONFLICT";
+    else if (x->obs->status == OBS_ST_UNKNOWN)
+        reason = "STATUS_UNKNOWN";
+    if (!reason)
+        return false;
+    decide(out, RULE_HOLD, reason);
+    rule_trace_add(x, NULL, 0, "gate: hold %s", reason);
+    return true;
+}
+
+/* ---- which route ---- */
+static const char *answer(enum rule_truth t)
+{
+    return t == TRUTH_YES ? "yes" : t == TRUTH_NO ? "no" : "cannot be decided";
+}
+
+static bool comes_from(const struct rule_scope *x, const struct rule_route *r)
+{
+    struct span channel = x->r->message ? x->r->message->channel : SPAN_ABSENT;
+    for (size_t i = 0; i < r->n_from; i++)
+        if (span_eq(r->from[i], channel))
+            return true;
+    return r->n_from == 0;
+}
+
+static bool takes(struct rule_scope *x, const struct rule_route *r)
+{
+    if (!comes_from(x, r)) {
+        rule_trace_add(x, r->file, r->line, "route \"%s\": not from this listener", r->name);
+        return false;
+    }
+    for (size_t i = 0; i < r->n_when; i++) {
+        const struct rule_when *w = &r->when[i];
+        x->hit_table = NULL;
+        enum rule_truth t = rule_test(x, w->expr);
+        if (x->trace && t == TRUTH_YES && x->hit_table && x->hit_row != TABLE_NONE)
+            rule_trace_add(x, w->file, w->line, "%.*s: yes (%s:%u)", SPAN_ARG(w->text), table_file(x->hit_table), table_line(x->hit_table, x->hit_row));
+        else if (x->trace)
+            rule_trace_add(x, w->file, w->line, "%.*s: %s", SPAN_ARG(w->text), answer(t));
+        if (t != TRUTH_YES)
+            return false;
+    }
+    rule_trace_add(x, r->file, r->line, "route \"%s\" takes it", r->name);
+    return true;
+}
+
+static struct span miss_key(struct rule_scope *x, const char *table, struct span system, struct span code)
+{
+    return arena_printf(x->a, "%s|%.*s|%.*s", table, SPAN_ARG(system), SPAN_ARG(code));
+}
+
+static void run_hold(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
+{
+    bool is_last = r->n_from == 0 && r->n_when == 0;
+    decide(out, RULE_HOLD, is_last ? "NO_ROUTE" : "RULE");
+    out->detail = r->text;
+    if (is_last && x->miss.table) {
+        out->reason = "UNMAPPED_TEST";
+        out->table_key = miss_key(x, table_name(x->miss.table), x->miss.system, x->miss.code);
+    }
+    rule_trace_add(x, r->file, r->action_line, "hold \"%.*s\" (%s)", SPAN_ARG(r->text), out->reason);
+}
+
+/* ---- require, lookup, set ---- */
+static bool do_require(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
+{
+    struct rule_node field = {.kind = NODE_FIELD, .type = rule_type_of(d->field), .field = d->field};
+    struct rule_value v;
+    rule_get(x, &field, &v);
+    bool is_there = rule_is_present(&v);
+    rule_trace_add(x, d->file, d->line, "require %s: %s", d->field->name, is_there ? "present" : "missing");
+    if (!is_there) {
+        decide(out, RULE_HOLD, "REQUIRED_FIELD");
+        out->detail = span_of(d->field->name);
+    }
+    return is_there;
+}
+
+static void put(struct rule_scope *x, const struct lab_field *f, struct span text, struct rule_result *out)
+{
+    if (span_has(text))                 /* a mapping never replaces a value by nothing */
+        *lab_field_at(&out->lab, f) = text;
+    (void)x;
+}
+
+static void do_set(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
+{
+    struct rule_value v;
+    rule_get(x, d->expr, &v);
+    struct span text = rule_text(&v);
+    if (d->lab->is_date) {
+        struct rec_ts literal = {.v = v.text, .prec = 'D'};
+        text = rule_day(v.ts ? v.ts : &literal, x->a);
+    }
+    put(x, d->lab, text, out);
+    rule_trace_add(x, d->file, d->line, "%.*s: %s", SPAN_ARG(d->text), span_has(text) ? "set" : "nothing to set");
+}
+
+static bool do_lookup(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
+{
+    struct rule_value v;
+    size_t which;
+    struct span system = SPAN_ABSENT, code = SPAN_ABSENT;
+    int64_t row = TABLE_NONE;
+    rule_get(x, d->expr, &v);
+    if (v.type == RULE_T_CODES || v.type == RULE_T_VALUE) {
+        const struct rec_codes *c = v.type == RULE_T_CODES ? &v.codes : &v.value->codings;
+        row = rule_find_codes(x->r, d->table, c, &which);
+        if (c->n) {
+            system = c->v[0].system;
+            code = c->v[0].code;
+        }
+    } else if (rule_is_present(&v)) {
+        code = rule_text(&v);
+        row = table_find(d->table, &code);
+    }
+    struct span cell = table_cell(d->table, row, d->column);
+    if (span_has(cell)) {
+        put(x, d->lab, cell, out);
+        rule_trace_add(x, d->file, d->line, "%.*s: %s:%u", SPAN_ARG(d->text), table_file(d->table), table_line(d->table, row));
+        return true;
+    }
+    rule_trace_add(x, d->file, d->line, "%.*s: no row%s", SPAN_ARG(d->text), span_is_absent(d->def) ? "" : ", default");
+    if (!span_is_absent(d->def)) {
+        put(x, d->lab, d->def, out);
+        return true;
+    }
+    decide(out, RULE_HOLD, "UNMAPPED_CODE");
+    out->table_key = miss_key(x, table_name(d->table), system, code);
+    out->detail = out->table_key;
+    return false;
+}
+
+static bool do_steps(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
+{
+    for (size_t i = 0; i < r->n_todo; i++) {
+        const struct rule_todo *d = &r->todo[i];
+        bool goes_on = true;
+        switch (d->kind) {
+        case STEP_REQUIRE_FIELD: goes_on = do_require(x, d, out); break;
+        case STEP_SET: do_set(x, d, out); break;
+        case STEP_LOOKUP: goes_on = do_lookup(x, d, out); break;
+        }
+        if (!goes_on)
+            return false;
+    }
+    return true;
+}
+
+/* ---- send ---- */
+static void hold_outcome(struct rule_scope *x, struct rule_result *out)
+{
+    const struct outcome *o = &out->outcome;
+    decide(out, RULE_HOLD, o->reason);
+    out->table_key = o->table_key;
+    out->detail = span_has(o->table_key) ? o->table_key : o->rule;
+    (void)x;
+}
+
+/* COMPLETED needs a result (STANDARDS 8.3): known to have none is written as in progress, not known is held. */
+static bool check_result(struct rule_scope *x, struct rule_result *out)
+{
+    const struct outcome *o = &out->outcome;
+    bool is_number = o->kind == OUTCOME_HOLD && strcmp(o->reason, "NO_RESULT") == 0;
+    if (is_number && x->rs->opt.quant_without_result == 1) {
+        rule_trace_add(x, NULL, 0, "quant-without-result in-progress: written without a result");
+        return true;
+    }
+    if (o->kind == OUTCOME_HOLD) {
+        hold_outcome(x, out);
+        return false;
+    }
+    if (o->kind == OUTCOME_DROP) {
+        decide(out, RULE_DROP, o->reason);
+        return false;
+    }
+    bool is_empty = o->kind == OUTCOME_NO_RESULT && strcmp(o->reason, "EMPTY") == 0;
+    if (is_empty && rule_is_completed(x->obs->status)) {
+        decide(out, RULE_HOLD, "NO_RESULT");
+        return false;
+    }
+    if (x->obs->status == OBS_ST_PRELIMINARY && x->rs->opt.preliminary == 1) {
+        decide(out, RULE_HOLD, "PENDING");
+        return false;
+    }
+    return true;
+}
+
+static bool check_cautions(struct rule_scope *x, const struct rule_route *r, const struct rule_found *f, struct rule_result *out)
+{
+    unsigned filtered = f->test->cautions & (CAUTION_IMMUNITY | CAUTION_AVIDITY) & ~r->allowed;
+    if (filtered) {
+        decide(out, RULE_DROP, "NOT_DIAGNOSTIC");
+        rule_trace_add(x, table_file(x->rs->tests), table_line(x->rs->tests, f->row), "immunity or avidity test: not diagnostic");
+        return false;
+    }
+    if (!rule_check_targets(x, f, &out->outcome, out))
+        return true;
+    rule_trace_add(x, table_file(x->rs->tests), table_line(x->rs->tests, f->row), "caution: %s %s", out->action == RULE_HOLD ? "hold" : "drop", out->reason);
+    return false;
+}
+
+static void run_send(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
+{
+    struct rule_found f;
+    rule_find_test(x->rs, x->r, x->obs, &f);
+    if (!f.test) {
+        struct span system = x->obs->code.n ? x->obs->code.v[0].system : SPAN_ABSENT, code = x->obs->code.n ? x->obs->code.v[0].code : SPAN_ABSENT;
+        decide(out, RULE_HOLD, "UNMAPPED_TEST");
+        out->table_key = miss_key(x, "tests", system, code);
+        out->detail = out->table_key;
+        rule_trace_add(x, r->file, r->action_line, "the code is not in the table \"tests\"");
+        return;
+    }
+    rule_trace_add(x, table_file(x->rs->tests), table_line(x->rs->tests, f.row), "test: %.*s, %.*s", SPAN_ARG(f.test->tested_for), SPAN_ARG(f.test->test_type));
+    rule_derive(x, x->obs, &f, &out->outcome);
+    rule_trace_add(x, NULL, 0, "outcome: %s%s%s by %.*s", outcome_name(out->outcome.kind), out->outcome.reason ? " " : "",
+                   out->outcome.reason ? out->outcome.reason : "", SPAN_ARG(span_has(out->outcome.rule) ? out->outcome.rule : SPAN_LIT("status")));
+    if (!check_cautions(x, r, &f, out) || !check_result(x, out))
+        return;
+    rule_fill_lab(x, &f, &out->outcome, &out->lab);
+    if (!do_steps(x, r, out))
+        return;
+    out->is_withdrawal = out->outcome.kind == OUTCOME_WITHDRAW;
+    decide(out, RULE_SEND_LAB, NULL);
+    out->writer = r->writer;
+    rule_trace_add(x, r->file, r->action_line, "send lab to \"%s\"%s", r->writer, out->is_withdrawal ? " as a withdrawal" : "");
+}
+
+static void run(struct rule_scope *x, struct rule_result *out)
+{
+    if (drop_gate(x, out))
+        return;
+    for (size_t i = 0; i < x->rs->n_routes; i++) {
+        const struct rule_route *r = &x->rs->routes[i];
+        if (!takes(x, r))
+            continue;
+        out->route = r->name;
+        if (r->action == RULE_DROP) {
+            decide(out, RULE_DROP, "RULE");
+            out->detail = r->text;
+            rule_trace_add(x, r->file, r->action_line, "drop \"%.*s\"", SPAN_ARG(r->text));
+        } else if (hold_gate(x, out)) {
+            return;
+        } else if (r->action == RULE_HOLD) {
+            run_hold(x, r, out);
+        } else {
+            run_send(x, r, out);
+        }
+        return;
+    }
+    decide(out, RULE_HOLD, "NO_ROUTE");     /* cannot happen: the last route takes everything */
+}
+
+int rule_run(const struct ruleset *rs, const struct record *r, const struct rec_observation *obs, struct arena *a,
+             struct rule_result *out, struct rule_trace *trace, struct err *e)
+{
+    struct rule_scope x = {.rs = rs, .r = r, .obs = obs, .a = a, .trace = trace};
+    *out = (struct rule_result){.route = ""};
+    run(&x, out);
+    if (arena_is_full(a))
+        return err_set(e, ERR_LIMIT, NULL, "the message needs more memory than a message may have");
+    return 0;
+}

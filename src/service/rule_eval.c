@@ -1,0 +1,427 @@
+/*
+ * NAME
+ *     rule_eval - compiled expressions over one observation
+ * DESCRIPTION
+ *     Conditions have three answers: yes, no, unknown (a comparison that cannot be decided). `not` keeps unknown, `and` and `or`
+ *     follow Kleene; a route's condition has to be yes. A field that is absent equals nothing: = and every order are no, != is yes.
+ *     A list, codes and identifiers are tested element by element: one that fits is enough (for !=: none equal).
+ *     Dates are compared as days, months … as sent, at the shorter precision; when that cannot tell an order, it is unknown.
+ * DIAGNOSTICS
+ *     None. New texts live in the arena; with a full arena they are absent.
+ */
+#include <string.h>
+
+#include "outcome.h"
+#include "rule_inner.h"
+#include "text.h"
+
+#define MATCH_LIMIT 20000u
+#define DEPTH_LIMIT 500u
+
+/* The i-th text to compare; false past the last. Values and codes count by code, then by display. */
+static bool text_at(const struct rule_value *v, size_t i, struct span *out)
+{
+    switch (v->type) {
+    case RULE_T_TEXT:
+    case RULE_T_NUMBER:
+        *out = v->text;
+        return i == 0 && span_has(v->text);
+    case RULE_T_LIST:
+        if (i < v->list.n)
+            *out = v->list.v[i];
+        return i < v->list.n;
+    case RULE_T_IDS:
+        if (i < v->ids.n)
+            *out = v->ids.v[i].value;
+        return i < v->ids.n;
+    case RULE_T_CODES:
+        if (i < v->codes.n)
+            *out = v->codes.v[i].code;
+        return i < v->codes.n;
+    case RULE_T_VALUE: {
+        const struct rec_codes *c = &v->value->codings;
+        if (i == 0)
+            *out = v->value->text;
+        else if (i <= c->n)
+            *out = c->v[i - 1].code;
+        else if (i <= 2 * c->n)
+            *out = c->v[i - 1 - c->n].display;
+        return i == 0 || i <= 2 * c->n;
+    }
+    case RULE_T_BOOL:
+    case RULE_T_DATE:
+        return false;
+    }
+    return false;
+}
+
+bool rule_is_present(const struct rule_value *v)
+{
+    switch (v->type) {
+    case RULE_T_TEXT:
+    case RULE_T_NUMBER: return span_has(v->text);
+    case RULE_T_DATE: return span_has(v->text) || (v->ts && span_has(v->ts->v));
+    case RULE_T_LIST: return v->list.n > 0;
+    case RULE_T_IDS: return v->ids.n > 0 && span_has(v->ids.v[0].value);
+    case RULE_T_CODES: return span_has(v->codes.text) || (v->codes.n > 0 && (span_has(v->codes.v[0].code) || span_has(v->codes.v[0].display)));
+    case RULE_T_VALUE: return !outcome_value_is_absent(v->value);
+    case RULE_T_BOOL: return v->is_true;
+    }
+    return false;
+}
+
+static struct span codes_display(const struct rec_codes *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (span_has(c->v[i].display))
+            return c->v[i].display;
+    if (span_has(c->text))
+        return c->text;
+    return c->n ? c->v[0].code : SPAN_ABSENT;
+}
+
+struct span rule_text(const struct rule_value *v)
+{
+    struct span s = SPAN_ABSENT;
+    switch (v->type) {
+    case RULE_T_DATE: return v->ts ? v->ts->v : v->text;
+    case RULE_T_CODES: return codes_display(&v->codes);
+    case RULE_T_VALUE: return span_has(v->value->text) ? v->value->text : codes_display(&v->value->codings);
+    case RULE_T_BOOL: return v->is_true ? SPAN_LIT("yes") : SPAN_LIT("no");
+    case RULE_T_TEXT:
+    case RULE_T_NUMBER:
+    case RULE_T_LIST:
+    case RULE_T_IDS: return text_at(v, 0, &s) ? s : SPAN_ABSENT;
+    }
+    return s;
+}
+
+/* ---- fields ---- */
+static void get_field(const struct rule_scope *x, const struct rec_field *f, struct rule_value *out)
+{
+    const void *p = record_field_get(x->r, x->obs, f);
+    if (!p)
+        return;
+    switch (f->type) {
+    case REC_SPAN: out->text = *(const struct span *)p; return;
+    case REC_TS: out->ts = p; return;
+    case REC_CODES: out->codes = *(const struct rec_codes *)p; return;
+    case REC_CODING:
+        if (span_has(((const struct rec_coding *)p)->code) || span_has(((const struct rec_coding *)p)->display))
+            out->codes = (struct rec_codes){.v = p, .n = 1};
+        return;
+    case REC_IDS: out->ids = *(const struct rec_ids *)p; return;
+    case REC_ID:
+        if (span_has(((const struct rec_id *)p)->value))
+            out->ids = (struct rec_ids){.v = p, .n = 1};
+        return;
+    case REC_LIST: out->list = *(const struct rec_list *)p; return;
+    case REC_BOOL: out->is_true = *(const bool *)p; return;
+    case REC_STATUS: out->text = span_of(obs_status_name(*(const enum obs_status *)p)); return;
+    case REC_ROLE: out->text = span_of(obs_role_name(*(const enum obs_role *)p)); return;
+    case REC_FORMAT: out->text = span_of(rec_format_name(*(const enum rec_format *)p)); return;
+    case REC_VALUE: out->value = p; return;
+    }
+}
+
+/* ---- functions ---- */
+static uint32_t upper_char(uint32_t c)
+{
+    if (c >= 'a' && c <= 'z')
+        return c - 32;
+    if ((c >= 0xe0 && c <= 0xfe && c != 0xf7) || (c >= 0x3b1 && c <= 0x3c9 && c != 0x3c2) || (c >= 0x430 && c <= 0x44f))
+        return c - 32;
+    if (c >= 0x450 && c <= 0x45f)
+        return c - 80;
+    if (c >= 0x100 && c <= 0x12f)
+        return c & ~1u;
+    return c;
+}
+
+static uint32_t lower_char(uint32_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c + 32;
+    if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9 && c != 0x3a2) || (c >= 0x410 && c <= 0x42f))
+        return c + 32;
+    if (c >= 0x400 && c <= 0x40f)
+        return c + 80;
+    if (c >= 0x100 && c <= 0x12f)
+        return c | 1u;
+    return c;
+}
+
+static struct span map_case(struct span s, uint32_t (*map)(uint32_t), struct arena *a)
+{
+    char *out = arena_alloc(a, s.n + 1);
+    size_t n = 0;
+    if (!out)
+        return SPAN_ABSENT;
+    while (s.n) {
+        size_t len = text_utf8_len(s);
+        if (len)
+            n += text_utf8_put(map(text_utf8_get(s, &len)), out + n);
+        else
+            out[n++] = s.p[0];
+        s = span_from(s, len ? len : 1);
+    }
+    out[n] = 0;
+    return (struct span){out, n};
+}
+
+static size_t char_count(struct span s)
+{
+    size_t n = 0;
+    for (; s.n; n++) {
+        size_t len = text_utf8_len(s);
+        s = span_from(s, len ? len : 1);
+    }
+    return n;
+}
+
+static struct span skip_chars(struct span s, int64_t n)
+{
+    for (; n > 0 && s.n; n--) {
+        size_t len = text_utf8_len(s);
+        s = span_from(s, len ? len : 1);
+    }
+    return s;
+}
+
+static struct span substr(struct span s, const struct rule_value *from, const struct rule_value *count)
+{
+    int64_t first = 0, n = INT64_MAX;
+    if (!span_int(from->text, &first) || first < 1 || (count && !span_int(count->text, &n)))
+        return SPAN_ABSENT;
+    s = skip_chars(s, first - 1);
+    struct span rest = skip_chars(s, n);
+    s.n -= rest.n;
+    return s;
+}
+
+static struct span concat(struct rule_scope *x, const struct rule_node *n)
+{
+    struct span parts[16];
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < n->n; i++) {
+        struct rule_value v;
+        rule_get(x, n->args[i], &v);
+        parts[i] = rule_text(&v);
+        total += parts[i].n;
+    }
+    char *out = arena_alloc(x->a, total + 1);
+    if (!out || !total)
+        return SPAN_ABSENT;
+    for (size_t i = 0; i < n->n; i++) {
+        if (parts[i].n)
+            memcpy(out + at, parts[i].p, parts[i].n);
+        at += parts[i].n;
+    }
+    out[total] = 0;
+    return (struct span){out, total};
+}
+
+static struct span call(struct rule_scope *x, const struct rule_node *n)
+{
+    struct rule_value v[3];
+    if (n->func == FUNC_CONCAT)
+        return concat(x, n);
+    for (size_t i = 0; i < n->n && i < 3; i++)
+        rule_get(x, n->args[i], &v[i]);
+    const struct rec_codes *codes = v[0].type == RULE_T_VALUE ? &v[0].value->codings : &v[0].codes;
+    struct span s = v[0].type == RULE_T_VALUE || v[0].type == RULE_T_CODES ? SPAN_ABSENT : rule_text(&v[0]), first = SPAN_ABSENT;
+    if (v[0].type == RULE_T_VALUE)
+        s = rule_text(&v[0]);
+    switch (n->func) {
+    case FUNC_LOWER: return map_case(s, lower_char, x->a);
+    case FUNC_UPPER: return map_case(s, upper_char, x->a);
+    case FUNC_TRIM: return span_trim(s);
+    case FUNC_SUBSTR: return substr(s, &v[1], n->n > 2 ? &v[2] : NULL);
+    case FUNC_FIRST: return text_at(&v[0], 0, &first) ? first : SPAN_ABSENT;
+    case FUNC_CODE: return codes->n ? codes->v[0].code : SPAN_ABSENT;
+    case FUNC_DISPLAY: return codes_display(codes);
+    case FUNC_LENGTH: return arena_printf(x->a, "%zu", char_count(s));
+    case FUNC_CONCAT: break;
+    }
+    return SPAN_ABSENT;
+}
+
+void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value *out)
+{
+    *out = (struct rule_value){.type = n->type};
+    if (n->kind == NODE_FIELD)
+        get_field(x, n->field, out);
+    else if (n->kind == NODE_CALL)
+        out->text = call(x, n);
+    else if (n->type == RULE_T_BOOL)
+        out->is_true = span_is(n->literal, "yes");
+    else
+        out->text = n->literal;
+}
+
+/* ---- comparisons ---- */
+static enum rule_truth truth(bool b)
+{
+    return b ? TRUTH_YES : TRUTH_NO;
+}
+
+static enum rule_truth not_of(enum rule_truth t)
+{
+    return t == TRUTH_YES ? TRUTH_NO : t == TRUTH_NO ? TRUTH_YES : TRUTH_UNKNOWN;
+}
+
+static bool coding_is(const struct rec_coding *c, struct span text)
+{
+    if (span_eq(c->code, text))
+        return true;
+    return text.n == c->system.n + 1 + c->code.n && c->code.n && text.p[c->system.n] == '|' && span_eq(span_cut(text, 0, c->system.n), c->system) &&
+           span_eq(span_from(text, c->system.n + 1), c->code);
+}
+
+static bool any_is(const struct rule_value *v, struct span text)
+{
+    struct span s;
+    const struct rec_codes *c = v->type == RULE_T_CODES ? &v->codes : v->type == RULE_T_VALUE ? &v->value->codings : NULL;
+    for (size_t i = 0; c && i < c->n; i++)
+        if (coding_is(&c->v[i], text))
+            return true;
+    for (size_t i = 0; text_at(v, i, &s); i++)
+        if (span_eq(s, text) && (span_has(s) || !span_has(text)))
+            return true;
+    return false;
+}
+
+static enum rule_truth by_order(int c, enum rule_op op)
+{
+    switch (op) {
+    case OP_EQ: return truth(c == 0);
+    case OP_NE: return truth(c != 0);
+    case OP_LT: return truth(c < 0);
+    case OP_GT: return truth(c > 0);
+    case OP_LE: return truth(c <= 0);
+    case OP_GE: return truth(c >= 0);
+    }
+    return TRUTH_UNKNOWN;
+}
+
+static enum rule_truth compare_dates(struct span a, struct span b, enum rule_op op)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    if (!n)
+        return truth(op == OP_NE);
+    int c = memcmp(a.p, b.p, n);
+    if (c || a.n == b.n)
+        return by_order(c, op);
+    if (b.n < a.n)                      /* 2026-05-04T14:20 against the day 2026-05-04: that day */
+        return by_order(0, op);
+    return TRUTH_UNKNOWN;               /* 2026-05 against 2026-05-04 */
+}
+
+static bool unit_fits(const struct rec_observation *obs, struct span unit)
+{
+    if (span_is_absent(unit))
+        return true;
+    if (!unit.n)
+        return !span_has(obs->unit.code) && !span_has(obs->unit.display);
+    return span_eq(obs->unit.code, unit) || span_eq(obs->unit.display, unit);
+}
+
+static enum rule_truth compare(struct rule_scope *x, const struct rule_node *n)
+{
+    struct rule_value a, b;
+    rule_get(x, n->args[0], &a);
+    rule_get(x, n->args[1], &b);
+    if (a.type == RULE_T_BOOL)
+        return truth((a.is_true == b.is_true) == (n->op == OP_EQ));
+    if (!rule_is_present(&a) || !rule_is_present(&b))
+        return truth(n->op == OP_NE && rule_is_present(&a) != rule_is_present(&b));
+    if (a.type == RULE_T_VALUE && b.type == RULE_T_NUMBER)
+        return unit_fits(x->obs, n->unit) ? rule_number_test(a.value, n->op, b.text) : TRUTH_UNKNOWN;
+    if (a.type == RULE_T_NUMBER)
+        return by_order(rule_number_cmp(a.text, b.text), n->op);
+    if (a.type == RULE_T_DATE)
+        return compare_dates(rule_text(&a), rule_text(&b), n->op);
+    return truth(any_is(&a, b.text) == (n->op == OP_EQ));
+}
+
+static bool any_in_list(struct rule_scope *x, const struct rule_node *n)
+{
+    struct rule_value a;
+    rule_get(x, n->args[0], &a);
+    for (size_t i = 1; i < n->n; i++)
+        if (any_is(&a, n->args[i]->literal))
+            return true;
+    return false;
+}
+
+static bool in_table(struct rule_scope *x, const struct rule_node *n)
+{
+    struct rule_value a;
+    struct span s;
+    rule_get(x, n->args[0], &a);
+    x->hit_table = n->table;
+    x->hit_row = TABLE_NONE;
+    if (a.type == RULE_T_CODES || a.type == RULE_T_VALUE) {
+        const struct rec_codes *c = a.type == RULE_T_CODES ? &a.codes : &a.value->codings;
+        size_t which;
+        x->hit_row = rule_find_codes(x->r, n->table, c, &which);
+        if (x->hit_row == TABLE_NONE && c->n && !x->miss.table && n->args[0]->field && strcmp(n->args[0]->field->name, "observation.code") == 0)
+            x->miss = (struct rule_miss){n->table, c->v[0].system, c->v[0].code};
+        return x->hit_row != TABLE_NONE;
+    }
+    for (size_t i = 0; x->hit_row == TABLE_NONE && text_at(&a, i, &s); i++)
+        x->hit_row = table_find(n->table, &s);
+    return x->hit_row != TABLE_NONE;
+}
+
+static bool matches(pcre2_code *re, struct span s, pcre2_match_data *data, pcre2_match_context *limits)
+{
+    return pcre2_match(re, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, 0, 0, data, limits) >= 0;
+}
+
+static enum rule_truth any_match(struct rule_scope *x, const struct rule_node *n)
+{
+    struct rule_value a;
+    struct span s;
+    bool found = false;
+    rule_get(x, n->args[0], &a);
+    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+    pcre2_match_context *limits = pcre2_match_context_create(NULL);
+    if (data && limits) {
+        (void)pcre2_set_match_limit(limits, MATCH_LIMIT);
+        (void)pcre2_set_depth_limit(limits, DEPTH_LIMIT);
+        for (size_t i = 0; !found && text_at(&a, i, &s); i++)
+            found = span_has(s) && matches(n->regex, s, data, limits);
+    }
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(limits);
+    return truth(found);
+}
+
+enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n)
+{
+    enum rule_truth a, b;
+    struct rule_value v;
+    switch (n->kind) {
+    case NODE_AND:
+        a = rule_test(x, n->args[0]);
+        b = a == TRUTH_NO ? a : rule_test(x, n->args[1]);
+        return b == TRUTH_NO ? TRUTH_NO : a == TRUTH_YES ? b : TRUTH_UNKNOWN;
+    case NODE_OR:
+        a = rule_test(x, n->args[0]);
+        b = a == TRUTH_YES ? a : rule_test(x, n->args[1]);
+        return b == TRUTH_YES ? TRUTH_YES : a == TRUTH_NO ? b : TRUTH_UNKNOWN;
+    case NODE_NOT: return not_of(rule_test(x, n->args[0]));
+    case NODE_COMPARE: return compare(x, n);
+    case NODE_IN_TABLE: return truth(in_table(x, n));
+    case NODE_IN_LIST: return truth(any_in_list(x, n));
+    case NODE_MATCH: return any_match(x, n);
+    case NODE_EXISTS:
+    case NODE_FIELD:
+    case NODE_LITERAL:
+    case NODE_CALL:
+        rule_get(x, n->kind == NODE_EXISTS ? n->args[0] : n, &v);
+        return truth(rule_is_present(&v));
+    }
+    return TRUTH_UNKNOWN;
+}

@@ -1,0 +1,199 @@
+/*
+ * rule_inner - how compiled rules look inside. For rule*.c and conf*.c only; everything lives in the ruleset's arena and is immutable.
+ */
+#ifndef LABRELAY_RULE_INNER_H
+#define LABRELAY_RULE_INNER_H
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "lexer.h"
+#include "rule.h"
+#include "table.h"
+
+/* ---- expressions ---- */
+enum rule_type { RULE_T_BOOL, RULE_T_TEXT, RULE_T_NUMBER, RULE_T_DATE, RULE_T_LIST, RULE_T_CODES, RULE_T_IDS, RULE_T_VALUE };
+enum rule_node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_COMPARE, NODE_IN_TABLE, NODE_IN_LIST, NODE_MATCH, NODE_EXISTS,
+                      NODE_FIELD, NODE_LITERAL, NODE_CALL };
+enum rule_op { OP_EQ, OP_NE, OP_LT, OP_GT, OP_LE, OP_GE };
+enum rule_func { FUNC_LOWER, FUNC_UPPER, FUNC_TRIM, FUNC_CONCAT, FUNC_SUBSTR, FUNC_FIRST, FUNC_CODE, FUNC_DISPLAY, FUNC_LENGTH };
+enum rule_truth { TRUTH_NO, TRUTH_YES, TRUTH_UNKNOWN };    /* unknown: cannot be decided (<100 against >= 40) */
+
+struct rule_node {
+    enum rule_node_kind kind;
+    enum rule_type type;
+    enum rule_op op;
+    enum rule_func func;
+    const struct rec_field *field;
+    struct span literal;            /* also the number of a NODE_COMPARE's right side */
+    struct span unit;               /* absent: any unit */
+    const struct table *table;
+    pcre2_code *regex;
+    const struct rule_node **args;  /* operands */
+    size_t n;
+};
+
+struct rule_value {                 /* what a node is for one observation */
+    enum rule_type type;
+    struct span text;               /* TEXT, NUMBER */
+    const struct rec_ts *ts;
+    struct rec_codes codes;
+    struct rec_ids ids;
+    struct rec_list list;
+    const struct rec_value *value;
+    bool is_true;
+};
+
+struct rule_miss { const struct table *table; struct span system, code; };     /* a row that was looked for in vain */
+
+struct rule_scope {                 /* one observation on its way through the rules */
+    const struct ruleset *rs;
+    const struct record *r;
+    const struct rec_observation *obs;
+    struct arena *a;
+    struct rule_trace *trace;
+    struct rule_miss miss;          /* first `observation.code in TABLE` without a row */
+    const struct table *hit_table;  /* last row found, for the trace */
+    int64_t hit_row;
+};
+
+/* Compiles one expression from token *i of s on; NULL after reporting. */
+struct rule_compiler {
+    struct diag *d;
+    struct ruleset *rs;
+    const struct tables *tables;
+    const struct lexer_stmt *s;
+    size_t i;
+};
+const struct rule_node *rule_parse_condition(struct rule_compiler *c);      /* type BOOL */
+const struct rule_node *rule_parse_operand(struct rule_compiler *c);        /* any type but BOOL of conditions */
+/* The table named by a token, if values of this type can be looked up in it; reports with a guess. */
+const struct table *rule_table(struct rule_compiler *c, enum rule_type type, const struct token *t);
+/* The field named by a token; reports with a guess. */
+const struct rec_field *rule_field(struct rule_compiler *c, const struct token *t);
+enum rule_type rule_type_of(const struct rec_field *f);
+const char *rule_type_name(enum rule_type t);
+/* Reports at a token (or behind the statement when t is NULL); hint may be NULL. */
+void rule_error(struct rule_compiler *c, const struct token *t, const char *hint, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+const struct token *rule_peek(const struct rule_compiler *c);
+bool rule_accept(struct rule_compiler *c, const char *word);
+void *rule_alloc(struct ruleset *rs, size_t n);
+/* "did you mean "x"?" into out, or NULL when nothing is near. */
+const char *rule_guess(struct span word, const char *const *words, size_t n, char *out, size_t room);
+
+enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n);
+void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value *out);
+bool rule_is_present(const struct rule_value *v);
+struct span rule_text(const struct rule_value *v);      /* the value as one text; absent when there is none */
+
+/* ---- numbers (rule_number.c): exact decimal texts, never floats ---- */
+bool rule_number_is(struct span s);                     /* 12, -3.50, 1.2E+05 */
+int  rule_number_cmp(struct span a, struct span b);     /* both numbers */
+/* value OP threshold, comparator aware. */
+enum rule_truth rule_number_test(const struct rec_value *v, enum rule_op op, struct span threshold);
+
+/* ---- tables in rules (rule_terms.c) ---- */
+/* Row of one coding; local systems are looked for as local:<channel> first, then as sent. */
+int64_t rule_find_coding(const struct record *r, const struct table *t, struct span system, struct span code);
+/* Row of the first coding that has one, LOINC before the others; *which gets its index. */
+int64_t rule_find_codes(const struct record *r, const struct table *t, const struct rec_codes *codes, size_t *which);
+
+/* ---- result-of ---- */
+struct rule_clause { enum outcome_kind kind; const struct rule_node **tests; size_t n; unsigned line; const char *file; };
+struct rule_interp { struct span code; const char *word; };
+struct rule_result_of {
+    struct rule_clause *clauses;
+    size_t n_clauses;
+    struct rule_interp *interps;
+    size_t n_interps;
+    bool boolean_is_presence;
+    const char *file;
+    unsigned line;
+};
+
+/* ---- tests table, digested ---- */
+enum rule_caution { CAUTION_VACCINE_STRAIN = 1, CAUTION_PAN_GROUP = 2, CAUTION_SINGLE_TARGET = 4, CAUTION_IGG_ONLY = 8, CAUTION_IMMUNITY = 16,
+                    CAUTION_AVIDITY = 32, CAUTION_ORGANISM_VALUE = 64, CAUTION_QUANT = 128, CAUTION_LEGACY_NAME = 256 };
+struct rule_test {
+    struct outcome_test outcome;
+    struct span test_type, tested_for, name;
+    unsigned cautions;
+    bool has_targets;               /* another row with the same tested_for is a single target or a vaccine strain */
+    const struct rule_result_of *result_of;
+};
+
+/* ---- routes ---- */
+enum rule_step_kind { STEP_REQUIRE_FIELD, STEP_SET, STEP_LOOKUP };
+struct rule_todo {
+    enum rule_step_kind kind;
+    const char *file;
+    unsigned line;
+    struct span text;               /* as written, for the trace */
+    const struct rec_field *field;
+    const struct rule_node *expr;
+    const struct lab_field *lab;
+    const struct table *table;
+    int column;
+    struct span def;                /* lookup default; absent: none */
+};
+struct rule_when { const struct rule_node *expr; struct span text; const char *file; unsigned line; };
+struct rule_route {
+    const char *name, *file;
+    unsigned line;
+    struct diag_place at;
+    struct span *from;
+    size_t n_from;
+    struct rule_when *when;
+    size_t n_when;
+    struct rule_todo *todo;
+    size_t n_todo;
+    unsigned allowed;               /* cautions: `allow immunity avidity` */
+    enum rule_action action;
+    const char *writer;
+    struct span text;               /* hold "…", drop "…" */
+    unsigned action_line;
+};
+
+struct rule_options { int quant_without_result; bool text_from_display; int preliminary; };   /* hold, in-progress; write, hold */
+
+struct ruleset {
+    struct arena *a;
+    struct rule_route *routes;
+    size_t n_routes;
+    const struct table *tests, *results, *results_text, *specimens, *labs;
+    struct rule_test *test_rows;    /* by row of tests */
+    int results_outcome, text_outcome, specimens_type, labs_name;      /* columns */
+    struct rule_options opt;
+    pcre2_code **regexes;
+    size_t n_regexes, cap_regexes;
+};
+
+struct rule_setup {
+    struct diag *d;
+    const struct tables *tables;
+    const char *const *listeners, *const *writers;
+    const struct diag_place *writers_at;
+    size_t n_listeners, n_writers;
+    struct rule_options opt;
+    const struct lexer_stmt *const *stmts;      /* route and result-of, in order */
+    size_t n_stmts;
+    struct diag_place end;                      /* where "no route" is reported */
+};
+struct ruleset *rule_compile(const struct rule_setup *s);
+void rule_free(struct ruleset *rs);
+/* Digest of the tests, results, … tables; reports wrong words in them. */
+void rule_bind_tables(struct ruleset *rs, const struct rule_setup *s, bool sends_lab);
+void rule_compile_result_of(struct ruleset *rs, const struct rule_setup *s, const struct lexer_stmt *stmt);
+
+/* ---- running ---- */
+struct rule_found { const struct rule_test *test; int64_t row; size_t coding; };       /* test NULL: no row */
+void rule_find_test(const struct ruleset *rs, const struct record *r, const struct rec_observation *obs, struct rule_found *out);
+void rule_derive(struct rule_scope *x, const struct rec_observation *obs, const struct rule_found *found, struct outcome *out);
+void rule_trace_add(struct rule_scope *x, const char *file, unsigned line, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Fills the lab result as STANDARDS 8.2, 8.3 say. */
+void rule_fill_lab(struct rule_scope *x, const struct rule_found *found, const struct outcome *o, struct lab_result *lab);
+/* Siblings: single targets, overall, vaccine strain. True when it decided the fate of this observation. */
+bool rule_check_targets(struct rule_scope *x, const struct rule_found *found, const struct outcome *o, struct rule_result *out);
+bool rule_is_completed(enum obs_status s);
+struct span rule_day(const struct rec_ts *t, struct arena *a);         /* Go.Data date; absent without a day */
+struct span rule_system_name(struct span system);       /* LN, SCT, … */
+#endif
