@@ -110,7 +110,7 @@ static void mem_put(void *ctx, const char *writer, const char *key, int64_t v)
     f->memory[f->n_memory++].v = v;
 }
 
-static void box_start(struct box *b, int port)
+static void box_start(struct box *b, int port, const char *flag)
 {
     char port_file[96], seed_file[96], port_text[16];
     (void)snprintf(port_file, sizeof port_file, "%s/port", b->dir);
@@ -121,7 +121,7 @@ static void box_start(struct box *b, int port)
     assert_true(b->pid >= 0);
     if (b->pid == 0) {
         (void)!freopen("/dev/null", "w", stdout);
-        (void)execl(getenv("LABRELAY"), "labrelay", "sandbox", "--port", port_text, "--port-file", port_file, "--seed", seed_file, (char *)NULL);
+        (void)execl(getenv("LABRELAY"), "labrelay", "sandbox", "--port", port_text, "--port-file", port_file, "--seed", seed_file, flag, (char *)NULL);
         _exit(127);
     }
     b->port = 0;
@@ -226,7 +226,7 @@ static int setup(void **state)
     assert_int_equal(fclose(out), 0);
     f->box.http = http_client_new();
     f->http = http_client_new();
-    box_start(&f->box, 0);
+    box_start(&f->box, 0, NULL);
     admin_login(&f->box);
     (void)snprintf(f->url, sizeof f->url, "http://127.0.0.1:%d/api", f->box.port);
     f->o = (struct godata_options){.url = f->url, .login = xstrdup("lab@x.example"), .password = xstrdup(PASSWORD), .outbreak = xstrdup("Ebola 2026"),
@@ -599,6 +599,26 @@ static void test_login_blocked(void **state)
     make_ready(f);
 }
 
+static void test_second_factor(void **state)
+{
+    struct fixture *f = *state;
+    int port = f->box.port;
+    box_stop(&f->box);
+    free(f->box.admin);
+    f->box.admin = NULL;
+    box_start(&f->box, port, "--two-factor");
+    run_chores(f);
+    expect_mode(f, WRITER_PAUSED, "TWO_FACTOR");
+    f->now_us += 3600 * INT64_C(1000000);
+    run_chores(f);
+    assert_int_equal(hits(&f->box, "POST /users/login"), 1);    /* nobody to type the code in: not again */
+    assert_int_equal(mem_get(f, "godata", "login_try_1", 0), 0);
+    box_stop(&f->box);
+    box_start(&f->box, port, NULL);
+    godata_writer.resume(f->w);
+    make_ready(f);
+}
+
 static void test_wrong_outbreak(void **state)
 {
     struct fixture *f = *state;
@@ -778,7 +798,7 @@ static void test_server_goes_away(void **state)
         run_chores(f);
         assert_int_equal(status(f).until_us - f->now_us, waits[i] * 1000000);
     }
-    box_start(&f->box, port);
+    box_start(&f->box, port, NULL);
     admin_login(&f->box);
     f->now_us = status(f).until_us;
     make_ready(f);                                               /* a new sandbox: the old token is unknown, one login */
@@ -858,6 +878,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_route_without_access, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lockout_is_avoided, setup, teardown),
         cmocka_unit_test_setup_teardown(test_login_blocked, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_second_factor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_outbreak, setup, teardown),
         cmocka_unit_test_setup_teardown(test_outbreak_is_switched_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reply_is_lost, setup, teardown),
