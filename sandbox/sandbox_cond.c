@@ -438,48 +438,78 @@ bool sandbox_cond_match(const struct sandbox_cond *c, const json_t *doc)
 
 /* ---- hints ---- */
 
-bool sandbox_cond_strings(const struct sandbox_cond *c, const char *field, json_t *out)
+#define FIELDS_MAX 4
+
+/* Which of the fields is this path? n: none. */
+static size_t field_index(const struct sandbox_fields *f, const char *prefix, const char *path)
 {
-    size_t n = json_array_size(out);
-    if (!c)
+    size_t skip = strlen(prefix), i = 0;
+    for (; i < f->n; i++) {
+        const char *name = f->name[i];
+        if (skip > 0 && (strncmp(name, prefix, skip) != 0 || name[skip] != '.'))
+            continue;
+        if (strcmp(name + (skip > 0 ? skip + 1 : 0), path) == 0)
+            break;
+    }
+    return i;
+}
+
+static bool strings_of(const struct sandbox_cond *c, const struct sandbox_fields *f, const char *prefix);
+
+/* Any one kid that says something will do. */
+static bool strings_of_all(const struct sandbox_cond *c, const struct sandbox_fields *f, const char *prefix)
+{
+    for (size_t i = 0; i < c->kids_n; i++)
+        if (strings_of(c->kids[i], f, prefix))
+            return true;
+    return false;
+}
+
+/* Every kid has to say something; if not, what was noted is taken back. */
+static bool strings_of_any(const struct sandbox_cond *c, const struct sandbox_fields *f, const char *prefix)
+{
+    size_t before[FIELDS_MAX];
+    for (size_t i = 0; i < f->n; i++)
+        before[i] = json_array_size(f->values[i]);
+    for (size_t k = 0; k < c->kids_n; k++) {
+        if (strings_of(c->kids[k], f, prefix))
+            continue;
+        for (size_t i = 0; i < f->n; i++)
+            while (json_array_size(f->values[i]) > before[i])
+                json_array_remove(f->values[i], json_array_size(f->values[i]) - 1);
         return false;
+    }
+    return c->kids_n > 0;
+}
+
+/* prefix: the array that an elemMatch around c looks into, or "". */
+static bool strings_of(const struct sandbox_cond *c, const struct sandbox_fields *f, const char *prefix)
+{
+    size_t at;
     switch (c->op) {
     case OP_EQ: case OP_IN:
-        if (strcmp(c->path, field) != 0)
+        at = field_index(f, prefix, c->path);
+        if (at == f->n)
             return false;
         for (size_t i = 0; i < c->values_n; i++)
             if (!json_is_string(c->values[i].json) || c->values[i].is_date)
                 return false;
         for (size_t i = 0; i < c->values_n; i++)
-            json_array_append(out, c->values[i].json);
+            json_array_append(f->values[at], c->values[i].json);
         return true;
     case OP_AND:
-        for (size_t i = 0; i < c->kids_n; i++)
-            if (sandbox_cond_strings(c->kids[i], field, out))
-                return true;
-        return false;
+        return strings_of_all(c, f, prefix);
     case OP_OR:
-        for (size_t i = 0; i < c->kids_n; i++)
-            if (!sandbox_cond_strings(c->kids[i], field, out)) {
-                while (json_array_size(out) > n)
-                    json_array_remove(out, json_array_size(out) - 1);
-                return false;
-            }
-        return c->kids_n > 0;
-    case OP_ELEM: {                                     /* documents: {elemMatch: {number: x}} says documents.number */
-        size_t len = strlen(c->path);
-        if (strncmp(field, c->path, len) != 0 || field[len] != '.')
-            return false;
-        for (size_t i = 0; i < c->kids_n; i++)
-            if (sandbox_cond_strings(c->kids[i], field + len + 1, out))
-                return true;
-        return false;
-    }
+        return strings_of_any(c, f, prefix);
+    case OP_ELEM:                                       /* documents: {elemMatch: {number: x}} says documents.number */
+        return prefix[0] == '\0' && strings_of_all(c, f, c->path);
     case OP_NOT: case OP_GT: case OP_GTE: case OP_LT: case OP_LTE: case OP_REGEX: case OP_EXISTS: case OP_NEVER:
         return false;
     }
     return false;
 }
+
+bool sandbox_cond_strings(const struct sandbox_cond *c, const struct sandbox_fields *f) { return c && f->n <= FIELDS_MAX && strings_of(c, f, ""); }
 
 static bool range_of_values(const struct sandbox_cond *c, int64_t *low, int64_t *high)
 {

@@ -17,8 +17,14 @@ int sandbox_cond_new(struct sandbox_cond **out, const json_t *where, bool is_rew
 void sandbox_cond_free(struct sandbox_cond *c);
 bool sandbox_cond_match(const struct sandbox_cond *c, const json_t *doc);
 
-/* Strings of which `field` must equal one wherever c matches; false when c does not say. Appended to the array `out`. */
-bool sandbox_cond_strings(const struct sandbox_cond *c, const char *field, json_t *out);
+/* Up to four fields by name; values: an array for each. */
+struct sandbox_fields {
+    size_t n;
+    const char *name[4];
+    json_t *values[4];
+};
+/* Notes strings so that wherever c matches, one of the fields equals one of its values. false: c does not say so. */
+bool sandbox_cond_strings(const struct sandbox_cond *c, const struct sandbox_fields *f);
 /* Milliseconds between which the date `field` must lie wherever c matches; false when c does not say. */
 bool sandbox_cond_range(const struct sandbox_cond *c, const char *field, int64_t *low, int64_t *high);
 /* MongoDB's order of types, for sorting: null, numbers, strings, objects, arrays, booleans. */

@@ -177,6 +177,7 @@ static const char *key_of(enum record_kind kind, const json_t *body)
     case RECORD_USER: return sandbox_json_get(body, "email");
     case RECORD_OUTBREAK: return sandbox_json_get(body, "name");
     case RECORD_RELATION: return sandbox_json_get(json_array_get(json_object_get(body, "persons"), 1), "id");
+    case RECORD_LOCATION: return sandbox_json_get(body, "name");
     case RECORD_ATTACHMENT: return NULL;
     }
     return NULL;
@@ -188,6 +189,7 @@ static const char *parent_of(enum record_kind kind, const json_t *body)
     case RECORD_LAB: return sandbox_json_get(body, "personId");
     case RECORD_REFDATA: return sandbox_json_get(body, "categoryId");
     case RECORD_RELATION: return sandbox_json_get(json_array_get(json_object_get(body, "persons"), 0), "id");
+    case RECORD_LOCATION: return sandbox_json_get(body, "parentLocationId");
     case RECORD_PERSON: case RECORD_OUTBREAK: case RECORD_USER: case RECORD_ATTACHMENT: return NULL;
     }
     return NULL;
@@ -349,21 +351,50 @@ static bool walk_rows(struct walk *w, enum statement which)
     return go_on;
 }
 
-static void walk_strings(struct walk *w, enum statement which, const json_t *values)
+static bool walk_strings(struct walk *w, enum statement which, const json_t *values)
 {
     size_t i;
     json_t *v;
-    w->seen = json_object();
     json_array_foreach(values, i, v) {
         sqlite3_stmt *st = w->db->st[which];
         sqlite3_bind_int(st, 1, (int)w->q->kind);
         bind_text(st, 2, which == ST_BY_PARENT_KEY ? w->q->parent : w->q->outbreak);
         bind_text(st, 3, json_string_value(v));
         if (!walk_rows(w, which))
-            break;
+            return false;
     }
+    return true;
+}
+
+/* Look-ups by exact text, several fields at once when an `or` names them. false: the filter does not allow it. */
+static bool walk_fields(struct walk *w)
+{
+    const struct sandbox_query *q = w->q;
+    struct sandbox_fields f = {0};
+    enum statement by[4];
+    if (q->parent && q->key_field) {
+        f.name[f.n] = q->key_field, by[f.n++] = ST_BY_PARENT_KEY;
+    } else if (!q->parent) {
+        f.name[f.n] = "id", by[f.n++] = ST_BY_ID;
+        if (q->outbreak && q->key_field)
+            f.name[f.n] = q->key_field, by[f.n++] = ST_BY_KEY;
+        if (q->outbreak && q->has_documents)
+            f.name[f.n] = "documents.number", by[f.n++] = ST_BY_DOCUMENT;
+        if (q->kind == RECORD_LAB)
+            f.name[f.n] = "personId", by[f.n++] = ST_BY_PARENT;
+    }
+    for (size_t i = 0; i < f.n; i++)
+        f.values[i] = json_array();
+    bool known = sandbox_cond_strings(q->filter->where, &f);
+    w->seen = json_object();
+    for (size_t i = 0; known && i < f.n; i++)
+        if (!walk_strings(w, by[i], f.values[i]))
+            break;
     json_decref(w->seen);
     w->seen = NULL;
+    for (size_t i = 0; i < f.n; i++)
+        json_decref(f.values[i]);
+    return known;
 }
 
 static void walk_range(struct walk *w, enum statement which, int64_t low, int64_t high)
@@ -381,23 +412,14 @@ static void walk_best(struct walk *w)
 {
     const struct sandbox_query *q = w->q;
     const struct sandbox_filter *f = q->filter;
-    json_t *values = json_array();
     int64_t low = INT64_MIN, high = INT64_MAX;
-    if (q->parent && q->key_field && sandbox_cond_strings(f->where, q->key_field, values)) {
-        walk_strings(w, ST_BY_PARENT_KEY, values);
-    } else if (q->parent) {
+    if (walk_fields(w))
+        return;
+    if (q->parent) {
         sqlite3_stmt *st = w->db->st[ST_BY_PARENT];
         sqlite3_bind_int(st, 1, (int)q->kind);
         bind_text(st, 3, q->parent);
         (void)walk_rows(w, ST_BY_PARENT);
-    } else if (sandbox_cond_strings(f->where, "id", values)) {
-        walk_strings(w, ST_BY_ID, values);
-    } else if (q->outbreak && q->key_field && sandbox_cond_strings(f->where, q->key_field, values)) {
-        walk_strings(w, ST_BY_KEY, values);
-    } else if (q->outbreak && q->has_documents && sandbox_cond_strings(f->where, "documents.number", values)) {
-        walk_strings(w, ST_BY_DOCUMENT, values);
-    } else if (q->kind == RECORD_LAB && sandbox_cond_strings(f->where, "personId", values)) {
-        walk_strings(w, ST_BY_PARENT, values);
     } else if (q->outbreak && q->has_documents && sandbox_cond_range(f->where, "dob", &low, &high)) {
         walk_range(w, ST_BY_DOB, low, high);
     } else if (q->outbreak && sandbox_filter_is_cursor(f, "updatedAt")) {
@@ -418,7 +440,6 @@ static void walk_best(struct walk *w)
         bind_text(st, 2, q->outbreak);
         (void)walk_rows(w, ST_ALL);
     }
-    json_decref(values);
 }
 
 json_t *sandbox_db_find(struct sandbox_db *db, const struct sandbox_query *q)

@@ -12,7 +12,7 @@
 
 struct sandbox_db;
 
-enum record_kind { RECORD_PERSON = 1, RECORD_LAB, RECORD_OUTBREAK, RECORD_USER, RECORD_REFDATA, RECORD_RELATION, RECORD_ATTACHMENT };
+enum record_kind { RECORD_PERSON = 1, RECORD_LAB, RECORD_OUTBREAK, RECORD_USER, RECORD_REFDATA, RECORD_RELATION, RECORD_ATTACHMENT, RECORD_LOCATION };
 
 /* path NULL: in memory. */
 int  sandbox_db_open(struct sandbox_db **out, const char *path, struct err *e);

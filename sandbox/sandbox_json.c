@@ -152,6 +152,8 @@ json_t *sandbox_json_parse(struct span s, bool *at_end, size_t *position)
 {
     json_error_t e;
     json_t *v = json_loadb(s.p, s.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    if (!v && json_error_code(&e) == json_error_numeric_overflow)       /* JavaScript has doubles only: longer integers lose digits */
+        v = json_loadb(s.p, s.n, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
     if (!v) {
         *position = e.position > 0 ? (size_t)e.position - 1 : 0;
         *at_end = json_error_code(&e) == json_error_premature_end_of_input || *position >= s.n;

@@ -235,5 +235,43 @@ void on_refdata_delete(struct sandbox_call *c)
     json_decref(doc);
 }
 
-/* The practice outbreak has no map. */
-void on_locations_list(struct sandbox_call *c) { call_reply_new(c, json_array()); }
+/* ---- locations: from the seed, read only ---- */
+
+json_t *location_create(struct sandbox_call *c, const json_t *body)
+{
+    char id[SANDBOX_ID_SIZE];
+    json_t *doc = json_object();
+    sandbox_uuid(id);
+    json_object_update_new(doc, json_pack("{sss[]s[]sb}", "id", id, "synonyms", "identifiers", "active", 1));
+    model_stamp_new(c, doc, sandbox_now_ms());
+    json_object_update(doc, (json_t *)(uintptr_t)body);
+    if (json_is_object(body) && sandbox_json_get(doc, "name") && sandbox_db_insert(c->s->db, RECORD_LOCATION, doc) == 0)
+        return doc;
+    json_decref(doc);
+    return NULL;
+}
+
+static void find_locations(struct sandbox_call *c, bool is_count)
+{
+    struct sandbox_filter f;
+    if (is_count && c->where ? call_where(c, false, &f) : call_filter(c, false, &f))
+        return;
+    struct sandbox_query q = {.kind = RECORD_LOCATION, .filter = &f};
+    if (is_count)
+        call_reply_count(c, sandbox_db_count(c->s->db, &q));
+    else
+        call_reply_find(c, &q, "id", NULL);
+    sandbox_filter_clear(&f);
+}
+
+void on_locations_list(struct sandbox_call *c) { find_locations(c, false); }
+void on_locations_count(struct sandbox_call *c) { find_locations(c, true); }
+
+void on_location_get(struct sandbox_call *c)
+{
+    json_t *doc = sandbox_db_get(c->s->db, RECORD_LOCATION, c->id[0]);
+    if (doc)
+        call_reply_new(c, doc);
+    else
+        call_fail(c, 404, NULL, "MODEL_NOT_FOUND", NULL, "Unknown \"location\" id \"%s\".", c->id[0]);
+}

@@ -54,6 +54,8 @@ static const struct sandbox_route routes[] = {
     {"PUT", "/users/:1", NULL, ROUTE_FREE, on_user_patch},
     {"GET", "/roles", NULL, ROUTE_FREE, on_roles_list},
     {"GET", "/locations", NULL, ROUTE_FREE, on_locations_list},
+    {"GET", "/locations/count", NULL, ROUTE_FREE, on_locations_count},
+    {"GET", "/locations/:1", NULL, ROUTE_FREE, on_location_get},
     {"GET", "/reference-data", NULL, ROUTE_FREE, on_refdata_list},
     {"GET", "/reference-data/count", NULL, ROUTE_FREE, on_refdata_count},
     {"GET", "/reference-data/available-categories", NULL, ROUTE_FREE, on_refdata_categories},

@@ -2,7 +2,7 @@
  * NAME
  *   sandbox_seed - what stands in a new sandbox
  *
- *   Without a file: one outbreak and one user who may do everything. A file may hold outbreaks, users, referenceData, cases, contacts,
+ *   Without a file: one outbreak and one user who may do everything. A file may hold outbreaks, users, referenceData, locations, cases, contacts,
  *   contactsOfContacts and labResults, in the shapes of the API; a user may carry "password" and "permissions", a person keeps its
  *   visualId as written. Records without outbreakId belong to the first outbreak.
  *
@@ -52,6 +52,8 @@ static json_t *create(struct sandbox_call *c, const char *list, const json_t *re
 {
     if (strcmp(list, "referenceData") == 0)
         return refdata_create(c, record);
+    if (strcmp(list, "locations") == 0)
+        return location_create(c, record);
     if (!c->outbreak)
         return NULL;
     if (strcmp(list, "labResults") == 0) {
@@ -84,7 +86,7 @@ static int add_all(struct sandbox *s, const json_t *seed, const char *list, stru
 
 int seed_load(struct sandbox *s, const char *path, const char *outbreak, const char *user, const char *password, struct err *e)
 {
-    static const char *const lists[] = {"referenceData", "cases", "contacts", "contactsOfContacts", "labResults"};
+    static const char *const lists[] = {"referenceData", "locations", "cases", "contacts", "contactsOfContacts", "labResults"};
     json_error_t je;
     json_t *seed = path ? json_load_file(path, 0, &je) : json_object(), *one;
     size_t i;

@@ -196,6 +196,7 @@ void refdata_seed(struct sandbox *s);
 json_t *person_create(struct sandbox_call *c, const json_t *body, bool keeps_visual_id);
 json_t *lab_create(struct sandbox_call *c, const char *person_id, const json_t *body);
 json_t *refdata_create(struct sandbox_call *c, const json_t *body);
+json_t *location_create(struct sandbox_call *c, const json_t *body);
 /* As the person looks to clients of a type's own route: without type, with the stray address. In place. */
 void person_dress(struct sandbox_call *c, const struct sandbox_filter *f, json_t *doc);
 /* The living person of the path, NULL with the call answered 404. New reference. */
@@ -213,7 +214,7 @@ void person_remove(struct sandbox_call *c, json_t *doc, int64_t now_ms);
 /* ---- handlers ---- */
 typedef void handler_fn(struct sandbox_call *c);
 handler_fn on_status, on_version, on_login, on_oauth_token, on_logout, on_two_factor, on_user_get, on_user_patch, on_users_list, on_roles_list;
-handler_fn on_outbreaks_list, on_outbreaks_count, on_outbreak_get, on_locations_list;
+handler_fn on_outbreaks_list, on_outbreaks_count, on_outbreak_get, on_locations_list, on_locations_count, on_location_get;
 handler_fn on_refdata_list, on_refdata_count, on_refdata_categories, on_refdata_get, on_refdata_create, on_refdata_update, on_refdata_delete;
 handler_fn on_persons_find, on_persons_count, on_persons_filtered_count, on_person_create, on_person_get, on_person_update, on_person_delete, on_person_restore;
 handler_fn on_visual_id, on_duplicates_find, on_people_find, on_people_count, on_convert;

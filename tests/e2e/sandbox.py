@@ -36,6 +36,7 @@ SEED = {
         {"email": "locked@example.org", "password": PASSWORD, "activeOutbreakId": O, "permissions": ["*"]},
     ],
     "referenceData": [{"categoryId": RD + "LAB_NAME", "value": "District Lab 2", "code": "DL2"}],
+    "locations": [{"id": "loc-1", "name": "Testville", "identifiers": [{"code": "TV01"}]}, {"id": "loc-2", "name": "Quarter", "parentLocationId": "loc-1"}],
     "cases": [{"id": "case-1", "visualId": "CA-0000000007", "firstName": "Ayana", "lastName": "Practice", "dob": "1990-05-04",
                "documents": [{"type": RD + "DOCUMENT_TYPE_OTHER", "number": "MRN-1"}]}],
     "contacts": [{"id": "contact-1", "firstName": "Biruk", "lastName": "Practice"}],
@@ -278,6 +279,7 @@ def values_are_cast_as_javascript_does(s):
     equal(r["questionnaireAnswers"]["ct"], [{"value": 24.5}, {"value": None}])
     equal([a["value"] for a in r["questionnaireAnswers"]["order"]], ["b", "a"], "newest answer first")
     equal(s.lab({"dateTesting": "20261109", "dateOfResult": {}})[1]["error"]["details"]["codes"], {"dateTesting": ["date"], "dateOfResult": ["date"]})
+    equal(s.lab({"sampleIdentifier": 12345678901234567890})[1]["sampleIdentifier"], "12345678901234567000", "a double")
     equal(s.lab({"questionnaireAnswers": {"ct": "24"}})[0], 500)
     equal([x["id"] for x in s.find("cases/case-1/lab-results", where={"questionnaireAnswers.order.value": "a"})], [r["id"]])
 
@@ -411,6 +413,9 @@ def relationship_errors(s):
 @check
 def filters_on_the_wire(s):
     equal([c["id"] for c in s.find("cases", where={"visualId": {"inq": ["CA-0000000007", "x"]}}, fields=["id"])], ["case-1"])
+    either = [{"id": "case-1"}, {"visualId": "CA-0000000007"}, {"documents": {"elemMatch": {"number": "MRN-1"}}}, {"documents.number": {"inq": ["MRN-1", "none"]}}]
+    equal([c["id"] for c in s.find("cases", where={"or": either})], ["case-1"], "found four ways, shown once")
+    equal(len(s.find("cases", where={"or": either + [{"lastName": {"exists": False}}]})), 1 + len(s.find("cases", where={"lastName": None})), "an arm without an index")
     status, found = s.call("GET", f"/outbreaks/{O}/cases?filter[where][visualId]=CA-0000000007&filter[limit]=1&filter[fields][id]=true")
     equal(len(found), 1, "bracket form")
     everything = len(s.find("cases"))
@@ -444,6 +449,15 @@ def cursors_see_everything_once(s):
         equal(len(seen), len(set(seen)), "nothing twice")
         assert set(ids) <= set(seen)
         equal(len(seen), len(s.find("contacts")))
+
+
+@check
+def locations(s):
+    def find(where):
+        return [p["id"] for p in s.call("GET", "/locations?filter=" + urllib.parse.quote(json.dumps({"where": where})))[1]]
+    equal((find({"name": "Testville"}), find({"parentLocationId": "loc-1"}), find({"identifiers.code": "TV01"}), find({"name": "x"})), (["loc-1"], ["loc-2"], ["loc-1"], []))
+    equal(s.call("GET", "/locations/loc-2")[1]["name"], "Quarter")
+    equal(s.call("GET", "/locations/none")[0], 404)
 
 
 @check

@@ -101,12 +101,15 @@ static struct sandbox_cond *compile(const char *where)
 static void check_strings(const char *where, const char *field, const char *expected)
 {
     struct sandbox_cond *c = compile(where);
-    json_t *out = json_array();
-    bool known = sandbox_cond_strings(c, field, out);
-    char *text = json_dumps(out, JSON_COMPACT);
+    struct sandbox_fields f = {.n = 2, .name = {field, "visualId"}, .values = {json_array(), json_array()}};
+    bool known = sandbox_cond_strings(c, &f);
+    json_t *both = json_pack("[oo]", f.values[0], f.values[1]);
+    char *text = json_dumps(both, JSON_COMPACT);
+    if (!known)
+        assert_string_equal(text, "[[],[]]");           /* nothing is left behind by a failed attempt */
     assert_string_equal(known ? text : "?", expected);
     free(text);
-    json_decref(out);
+    json_decref(both);
     sandbox_cond_free(c);
 }
 
@@ -114,13 +117,17 @@ static void hints(void **state)
 {
     int64_t low, high;
     (void)state;
-    check_strings("{\"id\":\"a\"}", "id", "[\"a\"]");
-    check_strings("{\"and\":[{\"x\":1},{\"or\":[{\"id\":\"a\"},{\"id\":{\"inq\":[\"b\",\"c\"]}}]}]}", "id", "[\"a\",\"b\",\"c\"]");
+    check_strings("{\"id\":\"a\"}", "id", "[[\"a\"],[]]");
+    check_strings("{\"and\":[{\"x\":1},{\"or\":[{\"id\":\"a\"},{\"id\":{\"inq\":[\"b\",\"c\"]}}]}]}", "id", "[[\"a\",\"b\",\"c\"],[]]");
     check_strings("{\"or\":[{\"id\":\"a\"},{\"x\":1}]}", "id", "?");
     check_strings("{\"id\":{\"neq\":\"a\"}}", "id", "?");
-    check_strings("{\"documents\":{\"elemMatch\":{\"number\":\"N\",\"type\":\"T\"}}}", "documents.number", "[\"N\"]");
-    check_strings("{\"documents.number\":{\"inq\":[\"N\",\"M\"]}}", "documents.number", "[\"N\",\"M\"]");
+    check_strings("{\"documents\":{\"elemMatch\":{\"number\":\"N\",\"type\":\"T\"}}}", "documents.number", "[[\"N\"],[]]");
+    check_strings("{\"documents.number\":{\"inq\":[\"N\",\"M\"]}}", "documents.number", "[[\"N\",\"M\"],[]]");
     check_strings("{\"sampleIdentifier\":\"2026-11-09\"}", "sampleIdentifier", "?");
+    check_strings("{\"or\":[{\"id\":\"a\"},{\"visualId\":\"V\"},{\"id\":\"b\"}]}", "id", "[[\"a\",\"b\"],[\"V\"]]");
+    check_strings("{\"and\":[{\"or\":[{\"id\":\"a\"},{\"x\":1}]},{\"visualId\":\"V\"}]}", "id", "[[],[\"V\"]]");
+    check_strings("{\"or\":[{\"visualId\":\"V\"},{\"documents\":{\"elemMatch\":{\"type\":\"T\",\"number\":\"N\"}}}]}", "documents.number", "[[\"N\"],[\"V\"]]");
+    check_strings("{\"documents\":{\"elemMatch\":{\"visualId\":\"V\"}}}", "id", "?");
     /* the keyset cursor: both arms bound updatedAt from below */
     struct sandbox_cond *c = compile("{\"or\":[{\"updatedAt\":{\"gt\":\"2026-11-09T10:00:00.500Z\"}},{\"and\":[{\"updatedAt\":\"2026-11-09T10:00:00.500Z\"},{\"id\":{\"gt\":\"p\"}}]}]}");
     assert_true(sandbox_cond_range(c, "updatedAt", &low, &high));
