@@ -234,6 +234,7 @@ void loop_close(struct loop *l)
     for (size_t i = 0; i < l->n_lanes; i++)
         if (l->lanes[i].l)
             l->lanes[i].conf->ops->close(l->lanes[i].l);
+    assert(inflight_bytes() == 0);      /* every listener gave back what it took */
     for (struct mail *m = mailbox_take_all(l->replies); m; m = next) {
         next = m->next;
         reply_free((struct reply *)(void *)m);

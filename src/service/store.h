@@ -13,8 +13,8 @@
 #include "delivery.h"
 
 /* The write-ahead log is emptied into the file when idle past the first, by a commit past the second (pages of 8 kB). For benchmarks. */
-#define STORE_LOG_PAGES_IDLE 1024
-#define STORE_LOG_PAGES_MAX 4096
+#define STORE_LOG_PAGES_IDLE 512
+#define STORE_LOG_PAGES_MAX 2048
 
 struct store;
 struct store_reader;

@@ -254,19 +254,18 @@ void bind_null(sqlite3_stmt *s, int i)
     bound(sqlite3_bind_null(s, i));
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* 1 + value of a lower-case hex digit, 0 for every other byte */
+static const unsigned char hex_values[256] = {['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9,
+                                              ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16};
 
 /* true: key was 64 lower-case hex digits and bytes holds them */
 static bool key_bytes(const char *key, unsigned char bytes[32])
 {
     for (size_t i = 0; i < 32; i++) {
-        int high = hex_value(key[2 * i]), low = high < 0 ? -1 : hex_value(key[2 * i + 1]);
-        if (low < 0)
+        unsigned high = hex_values[(unsigned char)key[2 * i]], low = high ? hex_values[(unsigned char)key[2 * i + 1]] : 0;
+        if (low == 0)
             return false;
-        bytes[i] = (unsigned char)(high * 16 + low);
+        bytes[i] = (unsigned char)((high - 1) * 16 + low - 1);
     }
     return key[64] == '\0';
 }

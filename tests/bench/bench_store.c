@@ -212,7 +212,7 @@ static void bare_open(struct bench *b, struct bare *x)
     store_close(q);
     if (sqlite3_open_v2(b->path, &x->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
         sqlite3_exec(x->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA cache_size=-2048; PRAGMA wal_autocheckpoint=0;"
-                            "PRAGMA foreign_keys=OFF; PRAGMA mmap_size=0; PRAGMA journal_size_limit=67108864", NULL, NULL, NULL) != SQLITE_OK)
+                            "PRAGMA foreign_keys=OFF; PRAGMA mmap_size=0; PRAGMA journal_size_limit=33554432", NULL, NULL, NULL) != SQLITE_OK)
         die("bare", sqlite3_errmsg(x->db));
     (void)sqlite3_wal_hook(x->db, on_log, x);
     for (int i = 0; i < BARE_N; i++)
