@@ -449,8 +449,8 @@ static void judge_list(struct task *t, struct http_client *http, const json_t *l
     if (!kept) {
         t->is_absent = true;
         godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
-    } else if (!(t->last_body && t->last_body[0]) && is_decisive_same(kept, body)) {
-        godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
+    } else if (!(t->last_body && t->last_body[0]) && ((t->remote_id && t->remote_id[0]) || is_decisive_same(kept, body))) {
+        godata_finish(t, VERDICT_DELIVERED, NULL, NULL);    /* of an update only that it stands: STEP_UPDATE compares */
     } else {
         bring_up_to_date(t, http, kept, json_string_value(json_object_get(kept, "id")));
     }

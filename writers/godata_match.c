@@ -17,6 +17,7 @@
 #include "xmem.h"
 
 #define LIMIT 25
+#define SAMPLES_LIMIT 100
 #define KEYS_MAX 32
 #define PERSONS_MAX (3 * LIMIT)
 #define EVIDENCE_MAX ((size_t)256 << 10)
@@ -162,6 +163,8 @@ static void add_samples(struct search *s, const json_t *samples, const char *tod
         return;
     if (our_day.n < 10)
         our_day = span_of(today);
+    if (json_array_size(samples) >= SAMPLES_LIMIT)
+        s->is_cut = true;
     json_array_foreach((json_t *)(uintptr_t)samples, i, lab) {
         struct span id = godata_json_text(lab, "personId");
         if (!span_has(id) || !is_same_sample(s, lab, k->value, our_day))
@@ -338,7 +341,9 @@ static int get_samples(struct task *t, struct http_client *http, struct span sam
     buf_init(&filter, BODY_MAX);
     buf_adds(&filter, "{\"where\":{\"sampleIdentifier\":");
     buf_json_span(&filter, sample);
-    buf_adds(&filter, "},\"fields\":[\"id\",\"personId\",\"personType\",\"sampleIdentifier\",\"dateSampleTaken\",\"createdAt\"],\"limit\":100}");
+    buf_adds(&filter, "},\"fields\":[\"id\",\"personId\",\"personType\",\"sampleIdentifier\",\"dateSampleTaken\",\"createdAt\"],\"limit\":");
+    buf_add_int(&filter, SAMPLES_LIMIT);
+    buf_addc(&filter, '}');
     path_start(&path, t, "/lab-results/aggregate?filter=");
     godata_url_add(&path, buf_span(&filter));
     godata_call(t, http, "GET", buf_span(&path), SPAN_ABSENT, &r);
@@ -392,7 +397,10 @@ static bool make_filter(const struct search *s, const json_t *samples, struct bu
     }
     json_array_foreach((json_t *)(uintptr_t)samples, i, lab) {
         struct span id = godata_json_text(lab, "personId");
-        if (span_has(id) && godata_is_searchable(id)) {
+        bool is_new = true;
+        for (size_t j = 0; j < i && is_new; j++)
+            is_new = !span_eq(godata_json_text(json_array_get(samples, j), "personId"), id);
+        if (is_new && span_has(id) && godata_is_searchable(id)) {
             add_condition(b, "id", id);
             has = true;
         }

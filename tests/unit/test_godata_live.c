@@ -732,7 +732,12 @@ static void test_readback_of_an_update(void **state)
     struct fixture *f = *state;
     make_ready(f);
     char *id = create(f, &(struct job){0});
-    struct task *t = step(f, STEP_READBACK, &(struct job){.body = corrected, .last_body = body, .remote_id = id});
+    struct task *t = step(f, STEP_READBACK, &(struct job){.body = corrected, .remote_id = id});      /* after a crash: stands, STEP_UPDATE will see */
+    expect(t, VERDICT_DELIVERED, "");
+    assert_string_equal(t->created_id, id);
+    assert_int_equal(t->requests, 1);
+    task_free(t);
+    t = step(f, STEP_READBACK, &(struct job){.body = corrected, .last_body = body, .remote_id = id});
     expect(t, VERDICT_DELIVERED, "");
     assert_string_equal(t->created_id, id);
     task_free(t);
