@@ -862,6 +862,104 @@ static void test_out_of_descriptors(void **state)
     fixture_end(t);
 }
 
+/* ---- many peers that behave anyhow ---- */
+
+struct peer {
+    struct fixture *t;
+    uint32_t random;
+    int64_t until_us;
+    long answers;
+};
+
+static uint32_t next_random(uint32_t *s)
+{
+    *s ^= *s << 13;
+    *s ^= *s >> 17;
+    *s ^= *s << 5;
+    return *s;
+}
+
+static void *peer_main(void *arg)
+{
+    static const char *const pieces[] = {"\vMSH|whole\x1c\r", "\vMSH|half", "\x1c", "\r", "\v", "\v\x1c\r", "MSHclose\x1c\r", "\vMSHmany\x1c\r\vMSHbusy\x1c\r\vMSHnone\x1c\r", "noise"};
+    struct peer *p = arg;
+    struct linger hard = {.l_onoff = 1, .l_linger = 0};
+    char *big = xmalloc(300000);
+    memset(big, 'x', 300000);
+    while (clock_mono_us() < p->until_us) {
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(p->t->port)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char in[4096];
+        if (connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
+            (void)close(fd);
+            continue;
+        }
+        for (uint32_t k = next_random(&p->random) % 60; k; k--) {
+            const char *s = pieces[next_random(&p->random) % (sizeof pieces / sizeof pieces[0])];
+            if (next_random(&p->random) % 40 == 0)
+                (void)send(fd, big, next_random(&p->random) % 300000, MSG_NOSIGNAL | MSG_DONTWAIT);
+            else
+                (void)send(fd, s, strlen(s), MSG_NOSIGNAL);
+            if (next_random(&p->random) % 4 == 0) {
+                ssize_t n = recv(fd, in, sizeof in, MSG_DONTWAIT);
+                for (ssize_t i = 0; i < n; i++)
+                    p->answers += in[i] == 0x1c;
+            }
+        }
+        if (next_random(&p->random) % 3 == 0)
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+        else if (next_random(&p->random) % 2) {
+            struct timeval tv = {.tv_usec = 200000};
+            ssize_t n;
+            (void)shutdown(fd, SHUT_WR);
+            (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+            while ((n = recv(fd, in, sizeof in, 0)) > 0)
+                for (ssize_t i = 0; i < n; i++)
+                    p->answers += in[i] == 0x1c;
+        }
+        (void)close(fd);
+    }
+    free(big);
+    return NULL;
+}
+
+/* What the ends must show: every frame answered once, all of the budget given back (loop_close checks it), and it still works. */
+static void test_storm(void **state)
+{
+    struct fixture *t = fixture_new();
+    struct peer p[6];
+    pthread_t th[6];
+    long answers = 0;
+    (void)state;
+    t->o.read_ahead = 4;
+    t->o.max_size = 100000;
+    t->o.byte_timeout = 100000;
+    atomic_store(&t->delay_us, 2000);
+    atomic_store(&t->is_reversed, true);
+    fixture_start_budget(t, 500000);
+    for (uint32_t i = 0; i < 6; i++) {
+        p[i] = (struct peer){.t = t, .random = 77 + i * 1001, .until_us = clock_mono_us() + 1500000};
+        assert_int_equal(pthread_create(&th[i], NULL, peer_main, &p[i]), 0);
+    }
+    for (int i = 0; i < 10; i++) {
+        (void)usleep(150000);
+        loop_set_accepting(t->loop, i % 3 != 2);
+    }
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(pthread_join(th[i], NULL), 0);
+        answers += p[i].answers;
+    }
+    loop_set_accepting(t->loop, true);
+    assert_true(answers > 100 && atomic_load(&t->whole) > 100 && atomic_load(&t->truncated) > 10);
+    struct counts c = counts_take(t);
+    assert_true(c.refused > 0 && c.empty > 0 && c.received == c.refused);
+    int fd = dial_from(t);
+    say(fd, "\vMSH|after\x1c\r");
+    expect(fd, "\v=MSH|after\x1c\r");
+    (void)close(fd);
+    fixture_end(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -871,7 +969,7 @@ int main(void)
         cmocka_unit_test(test_idle_timeout), cmocka_unit_test(test_release_2), cmocka_unit_test(test_not_accepting), cmocka_unit_test(test_reply_close),
         cmocka_unit_test(test_ack_deadline), cmocka_unit_test(test_read_ahead), cmocka_unit_test(test_budget), cmocka_unit_test(test_limits), cmocka_unit_test(test_allow),
         cmocka_unit_test(test_check), cmocka_unit_test(test_address_in_use), cmocka_unit_test(test_client_mode), cmocka_unit_test(test_stop_under_load),
-        cmocka_unit_test(test_out_of_descriptors),
+        cmocka_unit_test(test_out_of_descriptors), cmocka_unit_test(test_storm),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
