@@ -98,7 +98,8 @@ void call_fail_internal(struct sandbox_call *c, json_t *error)
     buf_adds(&text, "Internal error: `");
     sandbox_json_dump(&text, error);
     buf_addc(&text, '`');
-    json_t *all = json_pack("{s{siss#sss{so}}}", "error", "statusCode", 500, "message", text.p, (int)text.n, "code", "INTERNAL_ERROR", "details", "error", error);
+    json_t *all = json_pack("{s{siss#sss{so}}}", "error", "statusCode", 500, "message", text.p, (int)text.n, "code", "INTERNAL_ERROR", "details",
+        "error", error);
     call_reply_json(c, 500, all);
     json_decref(all);
     buf_clear(&text);

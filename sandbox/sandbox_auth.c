@@ -89,8 +89,8 @@ struct sandbox_user *auth_user_add(struct sandbox *s, json_t *body, const char *
     body = json_pack("{sssss[s]}", "id", id, "languageId", "english_us", "roleIds", id);
     json_object_update_new(body, json_pack("{s[]sbsisn}", "outbreakIds", "passwordChange", 0, "loginRetriesCount", 0, "bruteForceLoginDate"));
     json_object_update_new(body, json_pack("{sbsbsn}", "disregardGeographicRestrictions", 0, "dontCacheFilters", 0, "lastLogin"));
-    json_object_update_new(body, json_pack("{sOsssOsssOsssb}", "createdAt", now, "createdBy", "system", "updatedAt", now, "updatedBy", "system", "dbUpdatedAt", now,
-                                           "createdOn", "API", "deleted", 0));
+    json_object_update_new(body, json_pack("{sOsssOsssOsssb}", "createdAt", now, "createdBy", "system", "updatedAt", now, "updatedBy", "system",
+        "dbUpdatedAt", now, "createdOn", "API", "deleted", 0));
     json_object_update(body, given);
     json_object_del(body, "password");
     json_object_del(body, "permissions");
@@ -240,8 +240,8 @@ void on_login(struct sandbox_call *c)
         return;
     token_issue(c->s, u);
     json_t *at = sandbox_date_json(u->token_born_ms);
-    call_reply_new(c, json_pack("{sssIsOsssOsssOsssOsb}", "id", u->token, "ttl", (json_int_t)c->s->token_ttl_s, "created", at, "userId", auth_user_id(u), "createdAt", at,
-                                "createdBy", "system", "updatedAt", at, "updatedBy", "system", "dbUpdatedAt", at, "deleted", 0));
+    call_reply_new(c, json_pack("{sssIsOsssOsssOsssOsb}", "id", u->token, "ttl", (json_int_t)c->s->token_ttl_s, "created", at, "userId",
+        auth_user_id(u), "createdAt", at, "createdBy", "system", "updatedAt", at, "updatedBy", "system", "dbUpdatedAt", at, "deleted", 0));
     json_decref(at);
 }
 
@@ -324,8 +324,9 @@ static json_t *role_view(const struct sandbox_user *u)
 {
     json_t *permissions = json_object_get(u->body, "_permissions"), *id = json_array_get(json_object_get(u->body, "roleIds"), 0);
     json_t *shown = holds(permissions, "*") ? sandbox_route_permissions() : json_incref(permissions);
-    return json_pack("{sOsosOssssso}", "id", id ? id : json_object_get(u->body, "id"), "name", json_sprintf("Role of %s", sandbox_json_get(u->body, "email")), "createdAt",
-                     json_object_get(u->body, "createdAt"), "createdBy", "system", "description", "", "permissionIds", shown);
+    json_t *name = json_sprintf("Role of %s", sandbox_json_get(u->body, "email"));
+    return json_pack("{sOsosOssssso}", "id", id ? id : json_object_get(u->body, "id"), "name", name, "createdAt", json_object_get(u->body, "createdAt"),
+        "createdBy", "system", "description", "", "permissionIds", shown);
 }
 
 void on_roles_list(struct sandbox_call *c)
@@ -395,7 +396,8 @@ void on_user_patch(struct sandbox_call *c)
         return;
     }
     if (outbreak && !auth_user_sees(u, outbreak)) {
-        call_fail(c, 422, NULL, "ACTIVE_OUTBREAK_NOT_ALLOWED", json_pack("{ss}", "activeOutbreakId", outbreak), "User is not allowed to access the outbreak `%s`", outbreak);
+        call_fail(c, 422, NULL, "ACTIVE_OUTBREAK_NOT_ALLOWED", json_pack("{ss}", "activeOutbreakId", outbreak),
+            "User is not allowed to access the outbreak `%s`", outbreak);
         return;
     }
     for (size_t i = 0; i < sizeof settable / sizeof settable[0]; i++) {

@@ -58,7 +58,8 @@ static void add_kid(struct sandbox_cond *c, struct sandbox_cond *kid)
 
 static void add_value(struct sandbox_cond *c, const json_t *v, bool is_rewritten)
 {
-    static const char *const rewritten[] = {"id", "and", "or", "not", "like", "eq", "ne", "neq", "lt", "lte", "gt", "gte", "inq", "nin", "exists", "options", "regexp"};
+    static const char *const rewritten[] = {"id", "and", "or", "not", "like", "eq", "ne", "neq", "lt", "lte", "gt", "gte", "inq", "nin", "exists",
+        "options", "regexp"};
     struct value out = {0};
     const char *s = json_string_value(v);
     c->values = xreallocarray(c->values, c->values_n + 1, sizeof *c->values);
@@ -116,7 +117,8 @@ static int regex_compile(struct sandbox_cond *c, const char *pattern, const char
 static int compile_where(struct sandbox_cond *into, const json_t *where, bool is_rewritten, struct err *e);
 
 /* One operator of a field. *known is false when the word is none. */
-static int compile_operator(struct sandbox_cond *into, const char *path, const char *op, const json_t *arg, const json_t *all, bool is_rewritten, bool *known, struct err *e)
+static int compile_operator(struct sandbox_cond *into, const char *path, const char *op, const json_t *arg, const json_t *all, bool is_rewritten,
+    bool *known, struct err *e)
 {
     static const struct { const char *name; enum cond_op op; bool negated; } table[] = {
         {"eq", OP_EQ, false}, {"neq", OP_EQ, true}, {"ne", OP_EQ, true}, {"inq", OP_IN, false}, {"nin", OP_IN, true}, {"gt", OP_GT, false},

@@ -23,10 +23,12 @@
 
 enum statement {
     ST_BEGIN, ST_COMMIT, ST_INSERT, ST_UPDATE, ST_GET, ST_HEAD, ST_DOCUMENTS_CLEAR, ST_DOCUMENT_ADD, ST_KEYS_CLEAR, ST_KEY_ADD, ST_VISUAL_MAX, ST_VISUAL_HAS,
-    ST_DUPLICATES, ST_FILE_PUT, ST_FILE_GET, ST_COUNT, ST_BY_ID, ST_BY_KEY, ST_BY_DOCUMENT, ST_BY_PARENT, ST_BY_PARENT_KEY, ST_BY_UPDATED, ST_BY_DB_UPDATED, ST_BY_DOB, ST_ALL,
+    ST_DUPLICATES, ST_FILE_PUT, ST_FILE_GET, ST_COUNT, ST_BY_ID, ST_BY_KEY, ST_BY_DOCUMENT, ST_BY_PARENT, ST_BY_PARENT_KEY, ST_BY_UPDATED,
+        ST_BY_DB_UPDATED, ST_BY_DOB, ST_ALL,
     ST_N
 };
 
+static const char pragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;";
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS record(seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, id TEXT NOT NULL, outbreak TEXT, type TEXT, parent TEXT, key TEXT,"
     " dob INTEGER, updated INTEGER NOT NULL, db_updated INTEGER NOT NULL, deleted INTEGER NOT NULL, body TEXT NOT NULL);"
@@ -94,8 +96,7 @@ int sandbox_db_open(struct sandbox_db **out, const char *path, struct err *e)
     buf_init(&db->text, 256u << 20);
     if (sqlite3_open_v2(path ? path : ":memory:", &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         goto fail;
-    if (sqlite3_exec(db->sql, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;", NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(db->sql, schema, NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(db->sql, pragmas, NULL, NULL, NULL) != SQLITE_OK || sqlite3_exec(db->sql, schema, NULL, NULL, NULL) != SQLITE_OK)
         goto fail;
     for (size_t i = 0; i < ST_N; i++)
         if (sqlite3_prepare_v3(db->sql, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->st[i], NULL) != SQLITE_OK)

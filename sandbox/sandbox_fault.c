@@ -157,9 +157,9 @@ void on_faults(struct sandbox_call *c)
         if (before.fail_every != f->fail_every || before.drop_reply != f->drop_reply || before.late_every != f->late_every)
             f->lab_posts = 0;
     }
-    call_reply_new(c, json_pack("{sIsisIsIsfsIsbsb}", "fail-every", (json_int_t)f->fail_every, "fail-status", f->fail_status, "slow", (json_int_t)f->slow_ms, "drop-reply", (json_int_t)f->drop_reply, "late",
-                                (double)f->late_ms / 1000.0, "late-every", (json_int_t)f->late_every, "late-hold", f->late_hold, "two-factor",
-                                f->two_factor));
+    call_reply_new(c, json_pack("{sIsisIsIsfsIsbsb}", "fail-every", (json_int_t)f->fail_every, "fail-status", f->fail_status, "slow",
+        (json_int_t)f->slow_ms, "drop-reply", (json_int_t)f->drop_reply, "late", (double)f->late_ms / 1000.0, "late-every", (json_int_t)f->late_every,
+        "late-hold", f->late_hold, "two-factor", f->two_factor));
 }
 
 void on_stats(struct sandbox_call *c)
@@ -172,9 +172,9 @@ void on_stats(struct sandbox_call *c)
             json_object_set_new(hits, json_string_value(name), json_integer((json_int_t)s->route_hits[i]));
             json_decref(name);
         }
-    call_reply_new(c, json_pack("{sIsIsIsIsIsIsIso}", "requests", (json_int_t)s->requests, "logins", (json_int_t)s->logins, "lab_posts", (json_int_t)s->lab_posts_done, "late_done",
-                                (json_int_t)s->late_done, "lost", (json_int_t)s->lost, "concurrent", (json_int_t)s->concurrent, "concurrent_max",
-                                (json_int_t)s->concurrent_max, "routes", hits));
+    call_reply_new(c, json_pack("{sIsIsIsIsIsIsIso}", "requests", (json_int_t)s->requests, "logins", (json_int_t)s->logins, "lab_posts",
+        (json_int_t)s->lab_posts_done, "late_done", (json_int_t)s->late_done, "lost", (json_int_t)s->lost, "concurrent", (json_int_t)s->concurrent,
+        "concurrent_max", (json_int_t)s->concurrent_max, "routes", hits));
 }
 
 void on_stats_reset(struct sandbox_call *c)

@@ -159,8 +159,8 @@ void sandbox_conn_hang(struct sandbox_conn *c) { c->state = CONN_HUNG; }
 void sandbox_conn_half(struct sandbox_conn *c, struct span body)
 {
     c->keeps_alive = false;
-    evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-                        body.n * 2 + 2);
+    evbuffer_add_printf(bufferevent_get_output(c->bev),
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", body.n * 2 + 2);
     bufferevent_write(c->bev, body.p, body.n);
     conn_finish(c);
 }
@@ -187,6 +187,7 @@ static bool parse_head(struct sandbox_request *r, size_t head_n)
         return false;
     if (!span_starts(r->target, "/"))
         return false;
+    r->is_old = span_is(version, "HTTP/1.0");
     size_t q = span_find(r->target, '?');
     r->path = span_cut(r->target, 0, q);
     r->query = span_from(r->target, q + 1);
@@ -210,7 +211,7 @@ static void plan_body(struct sandbox_conn *c)
     struct sandbox_request *r = c->req;
     struct span length = sandbox_request_header(r, "Content-Length"), connection = sandbox_request_header(r, "Connection");
     int64_t n = 0;
-    c->keeps_alive = !span_is_nocase(connection, "close");
+    c->keeps_alive = r->is_old ? span_is_nocase(connection, "keep-alive") : !span_is_nocase(connection, "close");
     if (span_is_nocase(sandbox_request_header(r, "Transfer-Encoding"), "chunked")) {
         c->state = CONN_CHUNK_SIZE;
     } else if (span_has(length) && (!span_int(length, &n) || n < 0)) {
@@ -422,7 +423,8 @@ int sandbox_http_listen(struct sandbox *s, int port, struct err *e)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
-    s->listener = evconnlistener_new_bind(s->base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, 1024, (struct sockaddr *)&a, sizeof a);
+    s->listener = evconnlistener_new_bind(s->base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, 1024,
+        (struct sockaddr *)&a, sizeof a);
     if (!s->listener || getsockname(evconnlistener_get_fd(s->listener), (struct sockaddr *)&a, &n) != 0)
         return err_set(e, ERR_CONFIG, "port", "cannot listen on 127.0.0.1:%d: %s", port, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
     s->port = ntohs(a.sin_port);

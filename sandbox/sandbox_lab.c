@@ -24,7 +24,8 @@ static const struct property lab_properties[] = {
 };
 #define PROPERTIES_N (sizeof lab_properties / sizeof lab_properties[0])
 
-static const char *const bookkeeping[] = {"id", "personId", "createdAt", "createdBy", "updatedAt", "updatedBy", "dbUpdatedAt", "createdOn", "deleted", "deletedAt", NULL};
+static const char *const bookkeeping[] = {"id", "personId", "createdAt", "createdBy", "updatedAt", "updatedBy", "dbUpdatedAt", "createdOn", "deleted",
+    "deletedAt", NULL};
 
 /* ---- questionnaire ---- */
 

@@ -80,14 +80,16 @@ void sandbox_uuid(char out[SANDBOX_ID_SIZE])
 
 /* ---- options ---- */
 
-enum option_id { OPT_PORT = 1, OPT_PORT_FILE, OPT_DB, OPT_SEED, OPT_OUTBREAK, OPT_USER, OPT_PASSWORD, OPT_TTL, OPT_KEEP_ALIVE, OPT_CUSTOM_IDS, OPT_TWO_FACTOR, OPT_FAIL, OPT_DROP, OPT_LATE,
-                 OPT_LATE_EVERY, OPT_LATE_HOLD, OPT_SLOW, OPT_JSON, OPT_HELP };
+enum option_id { OPT_PORT = 1, OPT_PORT_FILE, OPT_DB, OPT_SEED, OPT_OUTBREAK, OPT_USER, OPT_PASSWORD, OPT_TTL, OPT_KEEP_ALIVE, OPT_CUSTOM_IDS,
+    OPT_TWO_FACTOR, OPT_FAIL, OPT_DROP, OPT_LATE, OPT_LATE_EVERY, OPT_LATE_HOLD, OPT_SLOW, OPT_JSON, OPT_HELP };
 
 static const struct option long_options[] = {
     {"port", required_argument, NULL, OPT_PORT}, {"port-file", required_argument, NULL, OPT_PORT_FILE}, {"db", required_argument, NULL, OPT_DB},
     {"seed", required_argument, NULL, OPT_SEED}, {"outbreak", required_argument, NULL, OPT_OUTBREAK}, {"user", required_argument, NULL, OPT_USER},
-    {"password", required_argument, NULL, OPT_PASSWORD}, {"token-ttl", required_argument, NULL, OPT_TTL}, {"keep-alive", required_argument, NULL, OPT_KEEP_ALIVE},
-    {"custom-ids", no_argument, NULL, OPT_CUSTOM_IDS}, {"two-factor", no_argument, NULL, OPT_TWO_FACTOR}, {"fail-every", required_argument, NULL, OPT_FAIL}, {"drop-reply", required_argument, NULL, OPT_DROP},
+    {"password", required_argument, NULL, OPT_PASSWORD}, {"token-ttl", required_argument, NULL, OPT_TTL},
+    {"keep-alive", required_argument, NULL, OPT_KEEP_ALIVE},
+    {"custom-ids", no_argument, NULL, OPT_CUSTOM_IDS}, {"two-factor", no_argument, NULL, OPT_TWO_FACTOR},
+    {"fail-every", required_argument, NULL, OPT_FAIL}, {"drop-reply", required_argument, NULL, OPT_DROP},
     {"late", required_argument, NULL, OPT_LATE}, {"late-every", required_argument, NULL, OPT_LATE_EVERY}, {"late-hold", no_argument, NULL, OPT_LATE_HOLD},
     {"slow", required_argument, NULL, OPT_SLOW}, {"json", no_argument, NULL, OPT_JSON}, {"help", no_argument, NULL, OPT_HELP}, {NULL, 0, NULL, 0},
 };

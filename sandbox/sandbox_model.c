@@ -86,7 +86,8 @@ static void fail_dates(struct sandbox_call *c, const char *model, const json_t *
     buf_clear(&text);
 }
 
-int model_assign(struct sandbox_call *c, const char *model, const struct property *properties, size_t n, const char *const *skip, const json_t *body, json_t *doc)
+int model_assign(struct sandbox_call *c, const char *model, const struct property *properties, size_t n, const char *const *skip, const json_t *body,
+    json_t *doc)
 {
     json_t *bad = json_array(), *v;
     const char *key;

@@ -19,23 +19,25 @@ json_t *outbreak_create(struct sandbox *s, const json_t *given)
     json_t *now = sandbox_date_json(sandbox_now_ms());
     json_t *o = json_pack("{ssssso}", "name", "Ebola 2026", "disease", REFDATA("DISEASE_EBOLA_VIRUS_DISEASE"), "startDate", sandbox_date_json(1767225600000));
     sandbox_uuid(id);
-    json_object_update_new(o, json_pack("{s[]sisisisi}", "countries", "longPeriodsBetweenCaseOnset", 20, "periodOfFollowup", 21, "frequencyOfFollowUp", 1, "frequencyOfFollowUpPerDay", 1));
+    json_object_update_new(o, json_pack("{s[]sisisisi}", "countries", "longPeriodsBetweenCaseOnset", 20, "periodOfFollowup", 21,
+        "frequencyOfFollowUp", 1, "frequencyOfFollowUpPerDay", 1));
     json_object_update_new(o, json_pack("{sbsbsssbsb}", "generateFollowUpsOverwriteExisting", 0, "generateFollowUpsKeepTeamAssignment", 1,
                                         "generateFollowUpsTeamAssignmentAlgorithm", REFDATA("FOLLOWUP_GENERATION_TEAM_ASSIGNMENT_ALGORITHM_ROUND_ROBIN_ALL_TEAMS"),
                                         "generateFollowUpsDateOfLastContact", 0, "generateFollowUpsWhenCreatingContacts", 0));
-    json_object_update_new(o, json_pack("{sisisisisi}", "noDaysAmongContacts", 21, "noDaysInChains", 21, "noDaysNotSeen", 5, "noLessContacts", 1, "noDaysNewContacts", 1));
-    json_object_update_new(o, json_pack("{s[]s[]s[]s[]s[]s[]}", "caseInvestigationTemplate", "contactInvestigationTemplate", "eventInvestigationTemplate", "caseFollowUpTemplate",
-                                        "contactFollowUpTemplate", "labResultsTemplate"));
+    json_object_update_new(o, json_pack("{sisisisisi}", "noDaysAmongContacts", 21, "noDaysInChains", 21, "noDaysNotSeen", 5, "noLessContacts", 1,
+        "noDaysNewContacts", 1));
+    json_object_update_new(o, json_pack("{s[]s[]s[]s[]s[]s[]}", "caseInvestigationTemplate", "contactInvestigationTemplate",
+        "eventInvestigationTemplate", "caseFollowUpTemplate", "contactFollowUpTemplate", "labResultsTemplate"));
     for (int t = 0; t < PERSON_TYPES; t++)
         json_object_set_new(o, person_kinds[t].mask_field, json_string(person_kinds[t].mask_default));
-    json_object_update_new(o, json_pack("{s[]sbsbsbsbsb}", "arcGisServers", "isContactLabResultsActive", 0, "isContactsOfContactsActive", 0, "applyGeographicRestrictions", 0,
-                                        "checkLastContactDateAgainstDateOnSet", 0, "disableModifyingLegacyQuestionnaire", 0));
+    json_object_update_new(o, json_pack("{s[]sbsbsbsbsb}", "arcGisServers", "isContactLabResultsActive", 0, "isContactsOfContactsActive", 0,
+        "applyGeographicRestrictions", 0, "checkLastContactDateAgainstDateOnSet", 0, "disableModifyingLegacyQuestionnaire", 0));
     json_object_update_new(o, json_pack("{sbsisbsssbsb}", "allowCasesFollowUp", 0, "frequencyOfFollowUpCases", 1, "generateFollowUpsKeepTeamAssignmentCases", 1,
                                         "generateFollowUpsTeamAssignmentAlgorithmCases", REFDATA("FOLLOWUP_GENERATION_TEAM_ASSIGNMENT_ALGORITHM_ROUND_ROBIN_ALL_TEAMS"),
                                         "generateFollowUpsDateOfOnset", 0, "generateFollowUpsWhenCreatingCases", 0));
     json_object_set_new(o, "id", json_string(id));
-    json_object_update_new(o, json_pack("{sOsssOsssOsssb}", "createdAt", now, "createdBy", "system", "updatedAt", now, "updatedBy", "system", "dbUpdatedAt", now, "createdOn", "API",
-                                        "deleted", 0));
+    json_object_update_new(o, json_pack("{sOsssOsssOsssb}", "createdAt", now, "createdBy", "system", "updatedAt", now, "updatedBy", "system",
+        "dbUpdatedAt", now, "createdOn", "API", "deleted", 0));
     json_object_update(o, (json_t *)(uintptr_t)given);
     model_cast_date(o, "startDate");
     model_cast_date(o, "endDate");
@@ -99,9 +101,9 @@ void on_version(struct sandbox_call *c)
     json_t *v = json_pack("{sssssssssssIsb}", "platform", "-", "version", SANDBOX_VERSION, "build", "development", "arch", "x64", "timezone", "UTC", "tokenTTL",
                           (json_int_t)c->s->token_ttl_s, "skipOldPasswordForUserModify", 1);
     json_object_set_new(v, "captcha", json_pack("{sbsbsb}", "login", 0, "forgotPassword", 0, "resetPasswordQuestions", 0));
-    json_object_set_new(v, "demoInstance", json_pack("{sbsss{sfssssssss}}", "enabled", 0, "label", "DEMO", "style", "opacity", 0.5, "backgroundColor", "gray", "color", "black",
-                                                     "fontWeight", "bold", "fontSize", "40px"));
-    json_object_set_new(v, "duplicate", json_pack("{sbsbsbsb}", "disableCaseDuplicateCheck", 0, "disableContactDuplicateCheck", 0, "disableContactOfContactDuplicateCheck", 0,
-                                                  "executeCheckOnlyOnDuplicateDataChange", 0));
+    json_object_set_new(v, "demoInstance", json_pack("{sbsss{sfssssssss}}", "enabled", 0, "label", "DEMO", "style", "opacity", 0.5, "backgroundColor",
+        "gray", "color", "black", "fontWeight", "bold", "fontSize", "40px"));
+    json_object_set_new(v, "duplicate", json_pack("{sbsbsbsb}", "disableCaseDuplicateCheck", 0, "disableContactDuplicateCheck", 0,
+        "disableContactOfContactDuplicateCheck", 0, "executeCheckOnlyOnDuplicateDataChange", 0));
     call_reply_new(c, v);
 }

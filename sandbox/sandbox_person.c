@@ -127,17 +127,25 @@ static void set_classification_history(json_t *doc, const char *before, int64_t 
     json_array_append_new(history, entry);
 }
 
-void person_follow_up(struct sandbox_call *c, json_t *doc, const char *from_field, int64_t period_days)
+/* Cases have a period of one day unless the outbreak follows cases up, too. */
+static int64_t follow_up_days(const struct sandbox_call *c, const json_t *doc)
 {
-    int64_t from;
+    bool is_case = person_type_of(sandbox_json_get(doc, "type")) == PERSON_CASE;
+    if (is_case && !json_is_true(json_object_get(c->outbreak, "allowCasesFollowUp")))
+        return 1;
+    return json_integer_value(json_object_get(c->outbreak, "periodOfFollowup"));
+}
+
+void person_follow_up(struct sandbox_call *c, json_t *doc, const char *from_field)
+{
+    int64_t from, period_days = follow_up_days(c, doc);
     json_t *old = json_object_get(doc, "followUp");
-    (void)c;
     if (!sandbox_date_parse(span_of(text_at(doc, from_field)), &from))
         return;
     int64_t start = from - ((from % DAY_MS) + DAY_MS) % DAY_MS + DAY_MS, end = start + (period_days > 1 ? period_days - 1 : 0) * DAY_MS;
     json_t *original = old ? json_incref(json_object_get(old, "originalStartDate")) : NULL;
-    json_object_set_new(doc, "followUp", json_pack("{sosososs}", "originalStartDate", original ? original : sandbox_date_json(start), "startDate", sandbox_date_json(start),
-                                                   "endDate", sandbox_date_json(end), "status", UNDER_FOLLOW_UP));
+    json_object_set_new(doc, "followUp", json_pack("{sosososs}", "originalStartDate", original ? original : sandbox_date_json(start), "startDate",
+        sandbox_date_json(start), "endDate", sandbox_date_json(end), "status", UNDER_FOLLOW_UP));
     json_object_set_new(doc, "active", json_true());
 }
 
@@ -323,7 +331,7 @@ json_t *person_create(struct sandbox_call *c, const json_t *body, bool keeps_vis
         person_duplicate_keys(doc);
     model_stamp_new(c, doc, now);
     if (c->ptype == PERSON_CASE)
-        person_follow_up(c, doc, "dateOfOnset", json_is_true(json_object_get(c->outbreak, "allowCasesFollowUp")) ? json_integer_value(json_object_get(c->outbreak, "periodOfFollowup")) : 1);
+        person_follow_up(c, doc, "dateOfOnset");
     if (insert(c, doc) == 0)
         return doc;
 refused:
@@ -398,7 +406,8 @@ void on_person_get(struct sandbox_call *c)
 
 static struct sandbox_query persons(struct sandbox_call *c, const struct sandbox_filter *f)
 {
-    return (struct sandbox_query){.kind = RECORD_PERSON, .outbreak = c->outbreak_id, .type = person_kinds[c->ptype].type, .filter = f, .key_field = "visualId", .has_documents = true};
+    return (struct sandbox_query){.kind = RECORD_PERSON, .outbreak = c->outbreak_id, .type = person_kinds[c->ptype].type, .filter = f,
+        .key_field = "visualId", .has_documents = true};
 }
 
 void on_persons_find(struct sandbox_call *c)
@@ -488,7 +497,7 @@ void on_person_update(struct sandbox_call *c)
     if (c->ptype == PERSON_CASE && json_object_get(c->body, "classification"))
         set_classification_history(doc, classification, now);
     if (c->ptype == PERSON_CASE && json_object_get(c->body, "dateOfOnset"))
-        person_follow_up(c, doc, "dateOfOnset", 1);
+        person_follow_up(c, doc, "dateOfOnset");
     if (json_object_get(c->body, "addresses"))
         set_usual_place(doc);
     if (c->ptype != PERSON_EVENT && has_any(c->body, keyed))

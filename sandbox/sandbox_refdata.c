@@ -22,9 +22,10 @@ static const struct property refdata_properties[] = {
     {"categoryId", PROPERTY_STRING}, {"value", PROPERTY_STRING}, {"description", PROPERTY_STRING}, {"code", PROPERTY_STRING}, {"readOnly", PROPERTY_BOOLEAN},
     {"active", PROPERTY_BOOLEAN}, {"colorCode", PROPERTY_STRING}, {"iconId", PROPERTY_STRING}, {"order", PROPERTY_NUMBER}, {"isSystemWide", PROPERTY_BOOLEAN},
 };
-static const char *const read_only[] = {"id", "createdAt", "createdBy", "updatedAt", "updatedBy", "dbUpdatedAt", "createdOn", "deleted", "deletedAt", "isDefaultReferenceData", NULL};
-static const char *const read_only_put[] = {"id", "categoryId", "value", "description", "createdAt", "createdBy", "updatedAt", "updatedBy", "dbUpdatedAt", "createdOn", "deleted",
-                                            "deletedAt", "isDefaultReferenceData", NULL};
+static const char *const read_only[] = {"id", "createdAt", "createdBy", "updatedAt", "updatedBy", "dbUpdatedAt", "createdOn", "deleted", "deletedAt",
+    "isDefaultReferenceData", NULL};
+static const char *const read_only_put[] = {"id", "categoryId", "value", "description", "createdAt", "createdBy", "updatedAt", "updatedBy",
+    "dbUpdatedAt", "createdOn", "deleted", "deletedAt", "isDefaultReferenceData", NULL};
 
 static void seed_item(struct sandbox *s, const char *category, struct span word, int order)
 {
@@ -44,8 +45,8 @@ static void seed_item(struct sandbox *s, const char *category, struct span word,
     if (is_default)
         json_object_set_new(item, "isDefaultReferenceData", json_true());
     json_object_set(item, "id", id);
-    json_object_update_new(item, json_pack("{sssssssssOsssb}", "createdAt", SHIPPED, "createdBy", "system", "updatedAt", SHIPPED, "updatedBy", "system", "dbUpdatedAt", now,
-                                           "createdOn", "API", "deleted", 0));
+    json_object_update_new(item, json_pack("{sssssssssOsssb}", "createdAt", SHIPPED, "createdBy", "system", "updatedAt", SHIPPED, "updatedBy",
+        "system", "dbUpdatedAt", now, "createdOn", "API", "deleted", 0));
     (void)sandbox_db_insert(s->db, RECORD_REFDATA, item);
     json_decref(item);
     json_decref(id);
@@ -111,7 +112,8 @@ static void add_snake(struct buf *b, const char *label)
     char last = '\0';
     for (const char *p = label; *p; p++) {
         bool is_word = isalnum((unsigned char)*p) || (unsigned char)*p >= 0x80;
-        bool breaks = last && is_word && ((isdigit((unsigned char)*p) != 0) != (isdigit((unsigned char)last) != 0) || (isupper((unsigned char)*p) && islower((unsigned char)last)));
+        bool turns_digit = (isdigit((unsigned char)*p) != 0) != (isdigit((unsigned char)last) != 0);
+        bool breaks = last && is_word && (turns_digit || (isupper((unsigned char)*p) && islower((unsigned char)last)));
         if (is_word && (breaks || (last == '\0' && b->n > 0 && b->p[b->n - 1] != '_')))
             buf_addc(b, '_');
         if (is_word)
@@ -180,7 +182,8 @@ json_t *refdata_create(struct sandbox_call *c, const json_t *body)
         goto refused;
     }
     if (sandbox_db_insert(c->s->db, RECORD_REFDATA, doc)) {
-        call_fail(c, 409, NULL, "MODEL_CONFLICT", json_pack("{ssss}", "model", "languageToken", "id", id.p), "Another `languageToken` with the same identity (%s) already exists.", id.p);
+        call_fail(c, 409, NULL, "MODEL_CONFLICT", json_pack("{ssss}", "model", "languageToken", "id", id.p),
+            "Another `languageToken` with the same identity (%s) already exists.", id.p);
         goto refused;
     }
     buf_clear(&id);
@@ -224,7 +227,8 @@ void on_refdata_delete(struct sandbox_call *c)
     if (!doc)
         return;
     if (json_is_true(json_object_get(doc, "readOnly"))) {
-        call_fail(c, 422, NULL, "MODEL_NOT_EDITABLE", json_pack("{ssss}", "model", "referenceData", "id", c->id[0]), "Instance of `referenceData` with id `%s` is not editable", c->id[0]);
+        call_fail(c, 422, NULL, "MODEL_NOT_EDITABLE", json_pack("{ssss}", "model", "referenceData", "id", c->id[0]),
+            "Instance of `referenceData` with id `%s` is not editable", c->id[0]);
     } else {
         model_stamp(c, doc, now);
         model_delete(doc, now);

@@ -22,7 +22,8 @@ static const struct property relation_properties[] = {
     {"exposureFrequencyId", PROPERTY_STRING}, {"exposureDurationId", PROPERTY_STRING}, {"socialRelationshipTypeId", PROPERTY_STRING},
     {"socialRelationshipDetail", PROPERTY_STRING}, {"comment", PROPERTY_STRING}, {"active", PROPERTY_BOOLEAN},
 };
-static const char *const read_only[] = {"id", "persons", "outbreakId", "createdAt", "createdBy", "updatedAt", "updatedBy", "dbUpdatedAt", "createdOn", "deleted", "deletedAt", NULL};
+static const char *const read_only[] = {"id", "persons", "outbreakId", "createdAt", "createdBy", "updatedAt", "updatedBy", "dbUpdatedAt", "createdOn",
+    "deleted", "deletedAt", NULL};
 
 static bool is_live(const json_t *doc) { return !json_is_true(json_object_get(doc, "deleted")); }
 
@@ -48,14 +49,14 @@ void relation_recount(struct sandbox_call *c, json_t *person)
         bool source = is_source(r, id, &other);
         const char *date = sandbox_json_get(r, "contactDate");
         json_array_append_new(shown, json_pack("{sOsOsOsOsb}", "id", json_object_get(r, "id"), "active", json_object_get(r, "active"), "otherParticipantType",
-                                               json_object_get(other, "type"), "otherParticipantId", json_object_get(other, "id"), source ? "source" : "target", 1));
+            json_object_get(other, "type"), "otherParticipantId", json_object_get(other, "id"), source ? "source" : "target", 1));
         as_source += source;
         as_target += !source;
         if (!source && date && (!last || strcmp(date, last) > 0))
             last = date;
     }
-    json_object_update_new(person, json_pack("{sbsosisi}", "hasRelationships", as_source + as_target > 0, "relationshipsRepresentation", shown, "numberOfExposures", as_target,
-                                             "numberOfContacts", as_source));
+    json_object_update_new(person, json_pack("{sbsosisi}", "hasRelationships", as_source + as_target > 0, "relationshipsRepresentation", shown,
+        "numberOfExposures", as_target, "numberOfContacts", as_source));
     if (last)
         json_object_set_new(person, "dateOfLastContact", json_string(last));
     json_decref(all);
@@ -69,7 +70,7 @@ static void recount_and_store(struct sandbox_call *c, const char *id, int64_t no
         relation_recount(c, person);
         if (type && strcmp(type, person_kinds[PERSON_CONTACT].type) == 0 && sandbox_json_get(person, "dateOfLastContact")) {
             bool is_first = !json_object_get(person, "followUp");
-            person_follow_up(c, person, "dateOfLastContact", json_integer_value(json_object_get(c->outbreak, "periodOfFollowup")));
+            person_follow_up(c, person, "dateOfLastContact");
             if (is_first)
                 json_object_set_new(person, "followUpHistory", json_pack("[{ssso}]", "status", UNDER_FOLLOW_UP, "startDate", sandbox_date_json(now_ms)));
         }
@@ -100,7 +101,8 @@ static json_t *participant(struct sandbox_call *c)
     }
     const char *classification = sandbox_json_get(other, "classification");
     if (classification && strcmp(classification, REFDATA("CASE_CLASSIFICATION_NOT_A_CASE_DISCARDED")) == 0) {
-        call_fail(c, 422, NULL, "INVALID_RELATIONSHIP_WITH_DISCARDED_CASE", json_pack("{ss}", "id", id), "A relationship cannot be created with a discarded case");
+        call_fail(c, 422, NULL, "INVALID_RELATIONSHIP_WITH_DISCARDED_CASE", json_pack("{ss}", "id", id),
+            "A relationship cannot be created with a discarded case");
         json_decref(other);
         return NULL;
     }

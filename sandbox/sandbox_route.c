@@ -113,7 +113,8 @@ static const struct sandbox_route routes[] = {
 const struct person_kind person_kinds[PERSON_TYPES] = {
     [PERSON_CASE] = {"cases", "case", "case", REFDATA("PERSON_TYPE_CASE"), "caseIdMask", "CA-9999999999"},
     [PERSON_CONTACT] = {"contacts", "contact", "contact", REFDATA("PERSON_TYPE_CONTACT"), "contactIdMask", "CO-9999999999"},
-    [PERSON_COC] = {"contacts-of-contacts", "contact_of_contact", "contactOfContact", REFDATA("PERSON_TYPE_CONTACT_OF_CONTACT"), "contactOfContactIdMask", "CC-9999999999"},
+    [PERSON_COC] = {"contacts-of-contacts", "contact_of_contact", "contactOfContact", REFDATA("PERSON_TYPE_CONTACT_OF_CONTACT"),
+        "contactOfContactIdMask", "CC-9999999999"},
     [PERSON_EVENT] = {"events", "event", "event", REFDATA("PERSON_TYPE_EVENT"), "eventIdMask", "EV-9999999999"},
 };
 
@@ -377,7 +378,8 @@ static const struct sandbox_route *find_route(struct sandbox_call *c, struct spa
 static void reply_no_route(struct sandbox_call *c, struct span target)
 {
     static const struct { const char *base, *name; } shared[] = {
-        {"/outbreaks", "outbreak"}, {"/users", "user"}, {"/reference-data", "referenceData"}, {"/locations", "location"}, {"/system-settings", "systemSettings"},
+        {"/outbreaks", "outbreak"}, {"/users", "user"}, {"/reference-data", "referenceData"}, {"/locations", "location"},
+        {"/system-settings", "systemSettings"},
     };
     const struct sandbox_request *r = c->req;
     for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {

@@ -25,7 +25,8 @@ static void add_user(struct sandbox *s, const json_t *given)
 {
     const char *password = sandbox_json_get(given, "password");
     json_t *permissions = json_object_get(given, "permissions");
-    (void)auth_user_add(s, json_copy((json_t *)(uintptr_t)given), password ? password : "", json_is_array(permissions) ? json_incref(permissions) : everything());
+    (void)auth_user_add(s, json_copy((json_t *)(uintptr_t)given), password ? password : "",
+        json_is_array(permissions) ? json_incref(permissions) : everything());
 }
 
 /* A call without a request, by which the seed goes through the handlers' own checks. */
@@ -107,8 +108,9 @@ int seed_load(struct sandbox *s, const char *path, const char *outbreak, const c
         const char *active;
         json_object_foreach(s->outbreaks, active, one)
             break;
-        one = json_pack("{sssssssssssss[s]}", "id", DEFAULT_USER_ID, "firstName", "labrelay", "lastName", "Account", "email", user ? user : "labrelay@sandbox.example", "password",
-                        password ? password : "practice-makes-perfect", "activeOutbreakId", active, "permissions", "*");
+        one = json_pack("{sssssssssssss[s]}", "id", DEFAULT_USER_ID, "firstName", "labrelay", "lastName", "Account", "email",
+            user ? user : "labrelay@sandbox.example", "password", password ? password : "practice-makes-perfect", "activeOutbreakId", active,
+            "permissions", "*");
         add_user(s, one);
         json_decref(one);
     }

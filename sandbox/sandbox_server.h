@@ -73,6 +73,7 @@ struct sandbox_request {
     struct span method, target, path, query, body;
     struct sandbox_header headers[64];
     size_t headers_n;
+    bool is_old;                                 /* HTTP/1.0: closed after the answer unless the client asks for more */
 };
 
 /* Listens on loopback; port 0 takes a free one, s->port tells. */
@@ -135,7 +136,8 @@ void call_reply_json(struct sandbox_call *c, int status, const json_t *v);
 void call_reply_new(struct sandbox_call *c, json_t *v);         /* 200, takes the reference */
 void call_reply_count(struct sandbox_call *c, int64_t n);
 /* The error shape of strong-error-handler. name NULL: "Error"; code, details NULL: absent. Takes details' reference. */
-void call_fail(struct sandbox_call *c, int status, const char *name, const char *code, json_t *details, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+void call_fail(struct sandbox_call *c, int status, const char *name, const char *code, json_t *details, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
 void call_fail_internal(struct sandbox_call *c, json_t *error);  /* 500 INTERNAL_ERROR with the error's JSON in the message; takes the reference */
 void call_fail_instance(struct sandbox_call *c, const char *id, const char *model);   /* 404 No instance with id */
 void call_fail_model(struct sandbox_call *c, const char *model, const char *id);      /* 404 MODEL_NOT_FOUND */
@@ -159,7 +161,8 @@ struct property { const char *name; enum property_type type; };
  * Copies body's properties into doc the way LoopBack casts them: model order first, unknown ones behind. Names in `skip` (NULL-ended)
  * are dropped. Invalid dates are collected as a 422 answer: returns -1 with the call answered.
  */
-int  model_assign(struct sandbox_call *c, const char *model, const struct property *properties, size_t n, const char *const *skip, const json_t *body, json_t *doc);
+int  model_assign(struct sandbox_call *c, const char *model, const struct property *properties, size_t n, const char *const *skip, const json_t *body,
+    json_t *doc);
 void model_stamp_new(struct sandbox_call *c, json_t *doc, int64_t now_ms);      /* createdAt .. deleted */
 void model_stamp(struct sandbox_call *c, json_t *doc, int64_t now_ms);          /* updatedAt, updatedBy, dbUpdatedAt */
 void model_delete(json_t *doc, int64_t now_ms);
@@ -205,7 +208,7 @@ void lab_cascade(struct sandbox_call *c, const char *person_id, bool is_delete, 
 void lab_retype(struct sandbox_call *c, const char *person_id, const char *type, int64_t now_ms);
 void relation_recount(struct sandbox_call *c, json_t *person);   /* numberOfContacts and the like, from the stored relationships */
 /* The follow-up period that starts the day after the date in from_field. */
-void person_follow_up(struct sandbox_call *c, json_t *doc, const char *from_field, int64_t period_days);
+void person_follow_up(struct sandbox_call *c, json_t *doc, const char *from_field);
 void person_duplicate_keys(json_t *doc);
 void relation_cascade(struct sandbox_call *c, const char *person_id, bool is_delete, int64_t now_ms);
 /* Soft-deletes a person with what hangs on it. Stores. */

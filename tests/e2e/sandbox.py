@@ -236,6 +236,15 @@ def chunked_pipelined_and_expect(s):
             got += more
     equal(got.count(b"HTTP/1.1 200 OK"), 3)
     assert b'"notes":"piped"' in got
+    with socket.create_connection(("127.0.0.1", s.port), timeout=3) as c:
+        c.sendall(b"GET /status HTTP/1.0\r\n\r\n")
+        got = b""
+        while True:
+            more = c.recv(4096)
+            if not more:
+                break
+            got += more
+        assert b"Connection: close" in got and got.endswith(b"}"), "an HTTP/1.0 client waits for the end"
     with socket.create_connection(("127.0.0.1", s.port), timeout=10) as c:
         c.sendall(b"nonsense\r\n\r\n")
         assert c.recv(100).startswith(b"HTTP/1.1 400")
