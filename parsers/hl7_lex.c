@@ -370,12 +370,19 @@ bool hl7_lex_decode(struct hl7_ctx *x)
 
 /* ---- segments ---- */
 
+/* Upper case, or lower case with a digit or a Z in front: "met|" at the start of a wrapped line is a word, "gt1|" is a segment. */
+static bool is_upper_id(struct span s)
+{
+    bool has_digit = s.p[1] < 'A' || s.p[2] < 'A';
+    return (s.p[0] < 'a' && s.p[1] < 'a' && s.p[2] < 'a') || has_digit || s.p[0] == 'z';
+}
+
 static bool starts_segment(struct span s, char sep, bool allow_bare)
 {
     if (s.n < 3 || !is_alpha(s.p[0]) || !is_alnum(s.p[1]) || !is_alnum(s.p[2]))
         return false;
     if (s.n > 3 && s.p[3] == sep)
-        return true;
+        return is_upper_id(s) || known_index(HL7_ID(upper(s.p[0]), upper(s.p[1]), upper(s.p[2]))) >= 0;
     return allow_bare && skip_blank(span_from(s, 3)).n == 0 && known_index(HL7_ID(s.p[0], s.p[1], s.p[2])) >= 0;
 }
 
