@@ -62,10 +62,8 @@ static int read_floor(void *value, struct option_args *a)
 {
     static const char *const words[] = {"when", "disk-free", "below"};
     for (size_t i = 0; i < 3; i++)
-        if (!option_accept(a, words[i])) {
-            (void)option_next(a);
+        if (!option_accept(a, words[i]))
             return option_error(a, "write: stop-accepting when disk-free below 5%", "\"%s\" is expected here", words[i]);
-        }
     return option_take_percent(a, 0, 90, value);
 }
 

@@ -27,7 +27,7 @@ const char *option_name(const struct option_args *a);                   /* of th
 const struct option_word *option_peek(const struct option_args *a);     /* the next word, NULL at the end */
 const struct option_word *option_next(struct option_args *a);           /* takes it; NULL at the end */
 bool option_accept(struct option_args *a, const char *word);            /* takes the next when it is this bare word or punctuation */
-/* Reports at the word taken last (at the next one when none was taken yet). hint may be NULL. Returns -1. */
+/* Reports at the word taken last, or at the word that option_accept() refused just before. hint may be NULL. Returns -1. */
 int  option_error(struct option_args *a, const char *hint, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void option_warning(struct option_args *a, const char *hint, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Each takes one value and reports itself when it is missing or wrong: 0 or -1. */

@@ -52,22 +52,24 @@ const struct option_word *option_next(struct option_args *a)
     const struct option_word *w = option_peek(a);
     if (w)
         a->i++;
+    a->is_refused = false;
     return w;
 }
 
 bool option_accept(struct option_args *a, const char *word)
 {
-    if (a->i >= a->stmt->n || !token_is(&a->stmt->v[a->i], word))
-        return false;
-    a->i++;
-    return true;
+    a->is_refused = a->i >= a->stmt->n || !token_is(&a->stmt->v[a->i], word);
+    if (!a->is_refused)
+        a->i++;
+    return !a->is_refused;
 }
 
+/* The word taken last; after an option_accept() that was refused, the word that it refused. */
 static struct diag_place place(const struct option_args *a)
 {
-    if (a->i == 0)
-        return a->stmt->v[0].at;
-    return a->stmt->v[a->i - 1].at;
+    if (a->is_refused)
+        return a->i < a->stmt->n ? a->stmt->v[a->i].at : lexer_after(a->stmt);
+    return a->stmt->v[a->i ? a->i - 1 : 0].at;
 }
 
 int option_error(struct option_args *a, const char *hint, const char *fmt, ...)
@@ -438,8 +440,9 @@ int option_value_default(const struct option_row *row, void *value)
     char *line = NULL;
     size_t len = strlen(row->name) + strlen(row->def) + 8;
     line = xmalloc(len);
-    /* a text default is one string, whatever it holds */
-    if (row->type == OPT_TEXT || row->type == OPT_PATH || row->type == OPT_ADDRESS || row->type == OPT_ZONE)
+    /* a text default is one string, quoted or not */
+    bool is_text = row->type == OPT_TEXT || row->type == OPT_PATH || row->type == OPT_ADDRESS || row->type == OPT_ZONE;
+    if (is_text && row->def[0] != '"')
         (void)snprintf(line, len, "%s \"%s\"", row->name, row->def);
     else
         (void)snprintf(line, len, "%s %s", row->name, row->def);

@@ -13,6 +13,7 @@ struct option_args {
     const char *name;                   /* of the option being read */
     const struct lexer_stmt *stmt;
     size_t i;                           /* next word */
+    bool is_refused;                    /* the last option_accept() said no */
     struct option_word word;            /* what peek and next hand out */
     bool (*is_name)(const void *ctx, struct span word);     /* where a list ends; NULL: nowhere */
     const void *ctx;

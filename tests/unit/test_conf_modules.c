@@ -45,10 +45,8 @@ static const struct option_row fhir_rows[] = {
 static int read_match(void *value, struct option_args *a)
 {
     char *out = value;
-    if (!option_accept(a, "by")) {
-        (void)option_next(a);
+    if (!option_accept(a, "by"))
         return option_error(a, "write: match by visual-id", "\"by\" is expected here");
-    }
     out[0] = 0;
     do {
         int how;
@@ -69,10 +67,8 @@ static int read_no_match(void *value, struct option_args *a)
         return -1;
     if (!option_accept(a, ","))
         return 0;
-    if (!option_accept(a, "alarm") || !option_accept(a, "after")) {
-        (void)option_next(a);
+    if (!option_accept(a, "alarm") || !option_accept(a, "after"))
         return option_error(a, "write: no-match park, alarm after 30d", "\"alarm after\" is expected here");
-    }
     return option_take_duration(a, 1, 0x7fffffffffff, &after);
 }
 
