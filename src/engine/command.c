@@ -2,8 +2,7 @@
  * NAME command - requests of the control socket, run between two frames of a batch by the engine.
  *
  * {"do":"status"}  {"do":"release","id":N,"by":"…","reason":"…"}  {"do":"dismiss",…}  {"do":"resume","writer":"…","by":"…"}
- * The answer is {"ok":true,…} or {"error":"…"}. What a person does is audited in the same commit; the answer says what was put in the
- * batch: a failed commit right after it is an alarm in the log.
+ * The answer is {"ok":true,…} or {"error":"…"}. What a person does is audited in the same commit, and the answer leaves after it.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -91,7 +90,7 @@ static char *run_held(struct engine *g, json_t *q, bool is_release, struct err *
     }
     d.state = is_release ? DELIVERY_READY : DELIVERY_DISMISSED;
     d.step = STEP_FIND;
-    d.next_us = now;
+    d.next_us = d.updated_us = now;
     d.tries = 0;
     delivery_set(&d.remote_id, "");
     if (store_update_delivery(g->env.store, &d, e) ||

@@ -269,6 +269,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     int rc = -1;
     bool is_write = d->step == STEP_CREATE || d->step == STEP_UPDATE || d->step == STEP_REMOVE;
     if (is_write) {
+        d->updated_us = now;
         if (key_is_blocked(g, d, &is_blocked, e))
             return -1;
         if (is_blocked)

@@ -115,7 +115,22 @@ static void run_control(struct engine *g, struct control_mail *c)
 {
     struct err e = ERR_INIT;
     c->answer = command_run(g, c->request, &e);
-    mailbox_post(g->env.control_replies, &c->mail);
+    c->mail.next = g->controls ? &g->controls->mail : NULL;
+    g->controls = c;
+}
+
+static void post_controls(struct engine *g, bool is_committed)
+{
+    struct control_mail *next;
+    for (struct control_mail *c = g->controls; c; c = next) {
+        next = (struct control_mail *)(void *)c->mail.next;
+        if (!is_committed) {
+            free(c->answer);
+            c->answer = xstrdup("{\"error\":\"the store does not take anything now: nothing was changed\"}");
+        }
+        mailbox_post(g->env.control_replies, &c->mail);
+    }
+    g->controls = NULL;
 }
 
 /* Nothing of the batch was stored. Frames are refused, answers are kept for the next try, claims are forgotten. */
@@ -126,6 +141,7 @@ static int batch_failed(struct engine *g, const struct err *why)
     if (why->kind != ERR_TEMP)
         return -1; /* after an I/O error nobody is told anything: every sender sends again */
     intake_reply(g, false);
+    post_controls(g, false);
     /* An answer that could not be kept: its delivery is still CLAIMED on disk and is read back when the store takes again. */
     g->must_recover = g->must_recover || g->answers != NULL;
     dispatch_drop(g);
@@ -151,6 +167,7 @@ static int close_batch(struct engine *g)
         return batch_failed(g, &e);
     CRASH_POINT("after_commit");
     intake_reply(g, true);
+    post_controls(g, true);
     CRASH_POINT("after_reply");
     dispatch_send(g);
     free_answers(g);

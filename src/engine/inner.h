@@ -4,6 +4,7 @@
  */
 #ifndef LABRELAY_ENGINE_INNER_H
 #define LABRELAY_ENGINE_INNER_H
+#include "control.h"
 #include "courier.h"
 #include "engine.h"
 #include "rule.h"
@@ -52,6 +53,7 @@ struct engine {
     size_t n_writers;
     struct pending_frame *frames, **frames_last;
     size_t frames_bytes, n_frames;
+    struct control_mail *controls;  /* answered; leave after the commit */
     struct task *answers;           /* applied in this batch; freed after the commit */
     struct task *tasks_out, **tasks_last;   /* leave after the commit */
     uint64_t reply_id;

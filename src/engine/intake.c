@@ -116,6 +116,7 @@ static int meet_open_versions(struct engine *g, struct delivery *d, struct err *
         if (is_open_end || (x && x->is_busy))
             continue;
         o->state = DELIVERY_SUPERSEDED;
+        o->updated_us = d->updated_us;
         delivery_set(&o->reason, "OLDER");
         if (store_update_delivery(g->env.store, o, e))
             goto out;
@@ -164,7 +165,7 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     d.step = STEP_FIND;
     d.next_us = pf->f->received_us;
     d.state = DELIVERY_READY;
-    d.updated_us = pf->started_us;
+    d.updated_us = pf->f->received_us;
     if (rr.action == RULE_HOLD || b.hold) {
         d.state = DELIVERY_HELD;
         d.reason = xstrdup(rr.action == RULE_HOLD ? rr.reason : b.hold);

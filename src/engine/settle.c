@@ -49,10 +49,11 @@ static int finish_write(struct engine *g, struct delivery *d, const char *remote
 {
     bool is_removed = d->rank == RANK_WITHDRAWN;
     d->state = is_removed ? DELIVERY_WITHDRAWN : DELIVERY_DELIVERED;
-    delivery_set(&d->remote_id, remote_id);
+    if (remote_id != d->remote_id)
+        delivery_set(&d->remote_id, remote_id);
     delivery_set(&d->reason, "");
     delivery_set(&d->detail, "");
-    return put_target(g, d, remote_id, is_removed, now, e);
+    return put_target(g, d, d->remote_id, is_removed, now, e);
 }
 
 static void after_find(struct writer_run *w, struct delivery *d, const struct task *t)
@@ -148,6 +149,7 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
         return err_set(e, ERR_BUG, "settle", "an answer for delivery d%lld that is not under way", (long long)t->delivery_id);
     struct delivery *d = &x->d;
     enum delivery_state before = d->state;
+    d->updated_us = now;
     if (apply(g, w, d, t, now, e) || store_update_delivery(g->env.store, d, e))
         return -1;
     CRASH_POINT("settled");
