@@ -25,6 +25,7 @@
 #include "loop.h"
 #include "mllp_conn.h"
 #include "mllp_frame.h"
+#include "option.h"
 #include "xmem.h"
 
 /* ---- a parser that knows busy() only, and an engine that echoes ---- */
@@ -740,6 +741,27 @@ static void test_allow(void **state)
     fixture_end(t);
 }
 
+static void test_defaults(void **state)
+{
+    struct mllp_options o = {.address = NULL};
+    (void)state;
+    assert_int_equal(mllp_listener.options.size, sizeof o);
+    assert_int_equal(option_set_defaults(&mllp_listener.options, &o), 0);
+    assert_int_equal(o.mode, MLLP_SERVER);
+    assert_int_equal(o.max_size, 16 << 20);
+    assert_int_equal(o.max_connections, 256);
+    assert_int_equal(o.idle_timeout, 0);            /* connections may live for days */
+    assert_int_equal(o.byte_timeout, 30 * 1000000);
+    assert_int_equal(o.frame_timeout, 300 * 1000000);
+    assert_int_equal(o.ack_deadline, 15 * 1000000);
+    assert_int_equal(o.end_wait, 250000);
+    assert_false(o.strict || o.allow_bare);
+    assert_int_equal(o.read_ahead, 64);
+    assert_int_equal(o.read_ahead_size, 16 << 20);
+    assert_int_equal(o.release, 1);
+    option_free_values(&mllp_listener.options, &o);
+}
+
 static void test_check(void **state)
 {
     struct mllp_options o = {.mode = MLLP_SERVER};
@@ -953,10 +975,15 @@ static void test_storm(void **state)
     assert_true(answers > 100 && atomic_load(&t->whole) > 100 && atomic_load(&t->truncated) > 10);
     struct counts c = counts_take(t);
     assert_true(c.refused > 0 && c.empty > 0 && c.received == c.refused);
-    int fd = dial_from(t);
-    say(fd, "\vMSH|after\x1c\r");
-    expect(fd, "\v=MSH|after\x1c\r");
-    (void)close(fd);
+    const char *got = "";
+    for (int i = 0; i < 30 && !got[0]; i++) {       /* the storm's last connections may still fill the house for a moment */
+        int fd = dial_from(t);
+        (void)send(fd, "\vMSH|after\x1c\r", 13, MSG_NOSIGNAL);
+        got = hear(fd, 14, 1000);
+        (void)close(fd);
+        (void)usleep(100000);
+    }
+    assert_string_equal(got, "\v=MSH|after\x1c\r");
     fixture_end(t);
 }
 
@@ -968,7 +995,7 @@ int main(void)
         cmocka_unit_test(test_gone_before_ack), cmocka_unit_test(test_empty), cmocka_unit_test(test_oversize), cmocka_unit_test(test_byte_timeout),
         cmocka_unit_test(test_idle_timeout), cmocka_unit_test(test_release_2), cmocka_unit_test(test_not_accepting), cmocka_unit_test(test_reply_close),
         cmocka_unit_test(test_ack_deadline), cmocka_unit_test(test_read_ahead), cmocka_unit_test(test_budget), cmocka_unit_test(test_limits), cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_check), cmocka_unit_test(test_address_in_use), cmocka_unit_test(test_client_mode), cmocka_unit_test(test_stop_under_load),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_check), cmocka_unit_test(test_address_in_use), cmocka_unit_test(test_client_mode), cmocka_unit_test(test_stop_under_load),
         cmocka_unit_test(test_out_of_descriptors), cmocka_unit_test(test_storm),
     };
     log_set_level(LOG_ERROR);
