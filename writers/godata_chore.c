@@ -130,7 +130,7 @@ static void find_outbreak(struct task *t, struct http_client *http)
     buf_json_str(&filter, o->outbreak);
     buf_adds(&filter, "}]},\"fields\":[\"id\",\"name\",\"isContactLabResultsActive\"],\"limit\":5}");
     get_filtered(t, http, "/outbreaks?filter=", buf_span(&filter), &r);
-    godata_fail(t, http, &r, GODATA_READ);
+    godata_conclude(t, http, &r, GODATA_READ);
     if (t->verdict == VERDICT_DELIVERED && json_is_array(r.json))
         read_outbreaks(o, r.json, news_new(t));
     else if (t->verdict == VERDICT_DELIVERED)
@@ -150,7 +150,7 @@ static void look_at_account(struct task *t, struct http_client *http, const char
     buf_adds(&path, "/users/");
     godata_url_add(&path, span_of(armed->user_id));
     godata_call(t, http, method, buf_span(&path), body, &r);
-    godata_fail(t, http, &r, GODATA_READ);          /* setting the active outbreak again does no harm */
+    godata_conclude(t, http, &r, GODATA_READ);          /* setting the active outbreak again does no harm */
     if (t->verdict == VERDICT_DELIVERED && json_is_object(r.json))
         news_new(t)->active_outbreak_id = dup_text(godata_json_text(r.json, "activeOutbreakId"));
     else if (t->verdict == VERDICT_DELIVERED)
@@ -182,7 +182,7 @@ static void read_refdata(struct task *t, struct http_client *http)
     const json_t *v;
     size_t i;
     get_filtered(t, http, "/reference-data?filter=", span_of(filter), &r);
-    godata_fail(t, http, &r, GODATA_READ);
+    godata_conclude(t, http, &r, GODATA_READ);
     if (t->verdict == VERDICT_DELIVERED && json_is_array(r.json)) {
         struct godata_news *n = news_new(t);
         n->codes = json_object();

@@ -293,7 +293,10 @@ static void bring_up_to_date(struct task *t, struct http_client *http, const jso
         godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
     else {
         call_once(t, http, "PUT", type_now(t), remote_id, "", buf_span(&patch), &r);
-        godata_fail(t, http, &r, GODATA_WRITE);         /* a 2xx gives VERDICT_DELIVERED */
+        if (r.json && !span_has(godata_json_text(r.json, "id")))
+            godata_fail(t, http, &r, GODATA_WRITE);
+        else
+            godata_conclude(t, http, &r, GODATA_WRITE);
         godata_reply_clear(&r);
     }
     buf_clear(&patch);
@@ -319,7 +322,7 @@ void godata_update_perform(struct task *t, struct http_client *http)
 /* Deleting and clearing may be repeated: an open end is only tried again, after the server had time to finish. */
 static void finish_repeatable(struct task *t, struct http_client *http, const struct godata_reply *r)
 {
-    godata_fail(t, http, r, GODATA_READ);
+    godata_conclude(t, http, r, GODATA_READ);
     if (t->verdict == VERDICT_RETRY_LATER && t->retry_after_us < OPEN_END_RETRY_US)
         t->retry_after_us = OPEN_END_RETRY_US;
 }
@@ -406,7 +409,7 @@ static const json_t *pick_kept(const struct task *t, const json_t *list, struct 
     json_array_foreach((json_t *)(uintptr_t)list, i, lab) {
         struct godata_block b;
         godata_notes_parse(godata_json_text(lab, "notes"), k, &b);
-        if (!b.is_found)
+        if (!b.is_found || !span_has(godata_json_text(lab, "id")))
             continue;
         (*n)++;
         bool is_known = span_has(known) && span_eq(godata_json_text(lab, "id"), known);
@@ -428,7 +431,7 @@ static void drop_doubles(struct task *t, struct http_client *http, const json_t 
     json_array_foreach((json_t *)(uintptr_t)list, i, lab) {
         struct godata_block b;
         godata_notes_parse(godata_json_text(lab, "notes"), k, &b);
-        if (lab == kept || !b.is_found || !(is_untouched(lab, body, k) || (last && is_untouched(lab, last, k))))
+        if (lab == kept || !b.is_found || !span_has(godata_json_text(lab, "id")) || !(is_untouched(lab, body, k) || (last && is_untouched(lab, last, k))))
             continue;
         struct godata_reply r;
         call_once(t, http, "DELETE", type_now(t), json_string_value(json_object_get(lab, "id")), "", SPAN_ABSENT, &r);

@@ -287,7 +287,7 @@ static bool is_token_alive(struct task *t, struct http_client *http)
     return is_alive;
 }
 
-void godata_fail(struct task *t, struct http_client *http, const struct godata_reply *r, enum godata_access access)
+void godata_conclude(struct task *t, struct http_client *http, const struct godata_reply *r, enum godata_access access)
 {
     struct godata_judgement j;
     bool is_token_good = r->status == 401 && strcmp(r->code, "AUTHORIZATION_REQUIRED") == 0 && is_token_alive(t, http);
@@ -295,4 +295,11 @@ void godata_fail(struct task *t, struct http_client *http, const struct godata_r
     godata_finish(t, j.verdict, j.reason, j.detail);
     t->retry_after_us = j.retry_after_us;
     t->http_status = r->status;
+}
+
+void godata_fail(struct task *t, struct http_client *http, const struct godata_reply *r, enum godata_access access)
+{
+    godata_conclude(t, http, r, access);
+    if (t->verdict == VERDICT_DELIVERED)
+        godata_finish(t, access == GODATA_WRITE ? VERDICT_UNKNOWN : VERDICT_RETRY_LATER, "BAD_ANSWER", "a positive answer of another shape");
 }

@@ -44,7 +44,9 @@ void godata_judge(const struct godata_reply *r, enum godata_access access, bool 
 /* Fills the answer side of the task. detail may be NULL. */
 void godata_finish(struct task *t, enum verdict v, const char *reason, const char *detail);
 /* godata_judge and godata_finish; on 401 proves the token with a cheap request first, so that a route without access is told
- * from a dead token. */
+ * from a dead token. A 2xx with JSON is VERDICT_DELIVERED. */
+void godata_conclude(struct task *t, struct http_client *http, const struct godata_reply *r, enum godata_access access);
+/* The same for an answer that is not what was asked for: a 2xx of another shape is BAD_ANSWER. Never VERDICT_DELIVERED. */
 void godata_fail(struct task *t, struct http_client *http, const struct godata_reply *r, enum godata_access access);
 
 /* Percent-encodes everything but unreserved characters. */
