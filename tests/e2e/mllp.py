@@ -4,11 +4,13 @@
 Each function is one test. Usage: mllp.py [NAME…]
 """
 import os
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -72,21 +74,46 @@ def balanced(r):
     expect(rc == 0, 'verify does not balance', out, err)
 
 
-class OneChannel(rig.Rig):
-    """An engine with the channel "lab" and options of the test; no sandbox unless seed is given."""
+def nearly_full_folder():
+    """A folder on a file system with less than 90 % free, the highest floor there is; a small one is filled up to there."""
+    for place in ('/tmp', '/dev/shm', '/var/tmp'):
+        if not os.access(place, os.W_OK):
+            continue
+        v = os.statvfs(place)
+        want = v.f_blocks * v.f_frsize * 12 // 100
+        if v.f_bavail * 100 // v.f_blocks < 90 or want < 200 << 20:
+            folder = tempfile.mkdtemp(prefix='labrelay-full.', dir=place)
+            if v.f_bavail * 100 // v.f_blocks >= 90:
+                with open(os.path.join(folder, 'ballast'), 'wb') as f:
+                    os.posix_fallocate(f.fileno(), 0, want)
+            return folder
+    raise rig.Failed('no file system here is fuller than 10 % or small enough to be filled: cannot show the disk floor')
 
-    def __init__(self, options='', seed=None, store_options='', **more):
+
+class OneChannel(rig.Rig):
+    """An engine with the channel "lab" and options of the test; no sandbox unless seed is given. is_full: its disk is below the floor."""
+
+    def __init__(self, options='', seed=None, is_full=False, **more):
         super().__init__(seed=seed, api=None if seed else NOWHERE, **more)
-        self.options, self.store_options = options, store_options
+        self.options = options
+        self.full_folder = nearly_full_folder() if is_full else None
 
     def write_conf(self):
         head, _, writer_options, routes = self.parts
         self.parts = (head, CHANNEL % ('lab', self.mllp, self.options), writer_options, routes)
         super().write_conf()
-        if self.store_options:
-            text = open(self.conf).read().replace('store.db"\n', 'store.db" { %s }\n' % self.store_options, 1)
-            expect(self.store_options in text, 'the test could not set the store options')
-            open(self.conf, 'w').write(text)
+        if self.full_folder:
+            text = open(self.conf).read()
+            full = text.replace('"%s/store.db"\n' % self.folder, '"%s/store.db" { stop-accepting when disk-free below 90%% }\n' % self.full_folder, 1)
+            expect(full != text, 'the test could not set the store options')
+            open(self.conf, 'w').write(full)
+
+    def __exit__(self, *error):
+        try:
+            return super().__exit__(*error)
+        finally:
+            if self.full_folder:
+                shutil.rmtree(self.full_folder, ignore_errors=True)
 
     def client(self):
         return mllp.Client('127.0.0.1', self.mllp)
@@ -277,7 +304,7 @@ def test_release_2():   # [item 13]
             data += c.sock.recv(4096)
         expect(data.startswith(b'\x0b\x06\x1c\x0d\x0b'), 'no commit block before the answer', data)
         aa(data, 'C1')
-    with OneChannel('release 2', store_options='stop-accepting when disk-free below 99%') as r, r.client() as c:
+    with OneChannel('release 2', is_full=True) as r, r.client() as c:
         not_accepting(r)
         c.send(oru('C1'))
         c.sock.settimeout(5)
@@ -342,7 +369,7 @@ def not_accepting(r):
 
 
 def test_disk_floor():  # [item 18]
-    with OneChannel(store_options='stop-accepting when disk-free below 99%') as r, r.client() as c:
+    with OneChannel(is_full=True) as r, r.client() as c:
         not_accepting(r)
         c.send(oru('C1'))
         reply = c.read()
