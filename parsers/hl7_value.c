@@ -212,13 +212,13 @@ static enum kind infer(struct hl7_ctx *x, struct hl7_seg *s, struct span f)
     return system.n && span_starts(hl7_code_system(x, system), "http") ? K_CODED : K_TEXT;
 }
 
-static bool is_said(struct hl7_ctx *x, struct span f, enum kind kind)
+static bool is_said(struct hl7_ctx *x, struct span f, struct span type)
 {
-    if (kind == K_DOCUMENT && span_find(f, x->d.comp) < f.n && hl7_comp(x, f, 5).n == 0)
-        return hl7_comp(x, f, 1).n > 0 && hl7_comp(x, f, 4).n == 0; /* ED without data says nothing, RP does */
+    if (span_is_nocase(type, "ED")) /* its first four components describe; without the fifth nothing is said */
+        return hl7_comp(x, f, 5).n > 0;
     for (size_t i = 0; i < f.n; i++)
         if (f.p[i] != ' ' && f.p[i] != x->d.comp)
-            return !HL7_IS(span_trim(f), "\"\"");
+            return !span_is(span_trim(f), "\"\"");
     return false;
 }
 
@@ -227,8 +227,8 @@ bool hl7_value_read(struct hl7_ctx *x, struct hl7_seg *s, struct rec_value *v)
     v->data_type = hl7_value(x, s, 2, 1);
     enum kind kind = kind_of(v->data_type);
     struct span f = hl7_field(x, s, 5);
-    if (!is_said(x, f, kind)) {
-        v->raw = f;
+    if (!is_said(x, f, v->data_type)) {
+        v->raw = kind == K_DOCUMENT ? SPAN_ABSENT : f;
         if (HL7_IS(span_trim(f), "\"\""))
             v->text = span_null;
         return false;
