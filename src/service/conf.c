@@ -100,7 +100,7 @@ const struct option_table *config_tables(size_t i, const char **name)
 }
 
 /* ---- loading ---- */
-struct names { char **v; struct diag_place *at; size_t n; };
+struct names { const char *noun; char **v; struct diag_place *at; size_t n; };
 struct loader {
     struct diag *d;
     const struct modules *m;
@@ -129,14 +129,26 @@ static void error_at(struct loader *l, const struct lexer_stmt *s, size_t i, con
     diag_add(l->d, DIAG_ERROR, i < s->n ? s->v[i].at : lexer_after(s), hint, "%s", text);
 }
 
+static const char *add_name(struct names *names, const struct token *t)
+{
+    names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
+    names->at = xreallocarray(names->at, names->n + 1, sizeof *names->at);
+    names->v[names->n] = xstrndup(t->text.n ? t->text.p : "", t->text.n);
+    names->at[names->n] = t->at;
+    return names->v[names->n++];
+}
+
 /* Name of a noun at word i: checked, kept, unique among its kind. NULL after reporting. */
 static const char *take_name(struct loader *l, const struct lexer_stmt *s, size_t i, const char *noun, struct names *names, bool is_word)
 {
     const struct token *t = i < s->n ? &s->v[i] : NULL;
-    if (!t || t->kind != (is_word ? TOKEN_WORD : TOKEN_STRING) || !t->text.n) {
+    bool is_right = t && t->kind == (is_word ? TOKEN_WORD : TOKEN_STRING) && t->text.n;
+    if (!is_right) {
         char hint[80];
         (void)snprintf(hint, sizeof hint, is_word ? "write: %s tests csv \"tables/tests.csv\" key …" : "write: %s TYPE \"name\" { … }", noun);
         diag_add(l->d, DIAG_ERROR, t ? t->at : lexer_after(s), hint, "%s needs a name%s", noun, is_word ? "" : " in quotes");
+        if (t)
+            add_name(names, t);         /* what uses the name is not reported as well */
         return NULL;
     }
     for (size_t k = 0; k < t->text.n; k++) {
@@ -149,14 +161,10 @@ static const char *take_name(struct loader *l, const struct lexer_stmt *s, size_
     }
     for (size_t k = 0; k < names->n; k++)
         if (span_is(t->text, names->v[k])) {
-            diag_add(l->d, DIAG_ERROR, t->at, NULL, "the %s \"%s\" stands in line %u already", noun, names->v[k], names->at[k].line);
+            diag_add(l->d, DIAG_ERROR, t->at, NULL, "there is a %s \"%s\" in line %u already", names->noun, names->v[k], names->at[k].line);
             return NULL;
         }
-    names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
-    names->at = xreallocarray(names->at, names->n + 1, sizeof *names->at);
-    names->v[names->n] = xstrndup(t->text.p, t->text.n);
-    names->at[names->n] = t->at;
-    return names->v[names->n++];
+    return add_name(names, t);
 }
 
 static void unknown_module(struct loader *l, const struct lexer_stmt *s, size_t i, const char *noun, const char *const *names, size_t n)
@@ -169,7 +177,7 @@ static void unknown_module(struct loader *l, const struct lexer_stmt *s, size_t 
     }
     for (size_t k = 0; k < n && at < sizeof all; k++)
         at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", k ? " " : "", names[k]);
-    const char *guess = rule_guess(s->v[i].text, names, n, hint, sizeof hint);
+    const char *guess = diag_guess(s->v[i].text, names, n, hint, sizeof hint);
     if (!guess)
         (void)snprintf(hint, sizeof hint, "there are: %.140s", all);
     diag_add(l->d, DIAG_ERROR, s->v[i].at, hint, "there is no %s \"%.*s\"", noun, SPAN_ARG(s->v[i].text));
@@ -264,12 +272,34 @@ static const struct parser_ops *parser_named(const struct loader *l, struct span
     return NULL;
 }
 
-static void set_parser(struct loader *l, const struct parser_ops *ops, const struct lexer_stmt *s, struct diag_place at)
+static void add_parser(struct loader *l, const struct parser_ops *ops, const struct lexer_stmt *s, struct diag_place at)
 {
+    struct listener_conf *c = l->listener;
     char what[160];
-    (void)snprintf(what, sizeof what, "parse %s of \"%s\"", ops->name, l->listener->name);
-    l->listener->parser = ops;
-    l->listener->parser_options = read_options(l, &ops->options, s, what, at);
+    (void)snprintf(what, sizeof what, "parse %s of \"%s\"", ops->name, c->name);
+    c->parsers = xreallocarray(c->parsers, c->n_parsers + 1, sizeof *c->parsers);
+    c->parsers[c->n_parsers++] = (struct parser_conf){ops, read_options(l, &ops->options, s, what, at)};
+    c->parser = c->parsers[0].ops;
+    c->parser_options = c->parsers[0].options;
+}
+
+static bool has_parser(const struct listener_conf *c, const struct parser_ops *ops)
+{
+    for (size_t i = 0; i < c->n_parsers; i++)
+        if (c->parsers[i].ops == ops)
+            return true;
+    return false;
+}
+
+/* The listener's own choice: of its names those that are built in. */
+static void add_default_parsers(struct loader *l, struct diag_place at)
+{
+    struct span rest = span_of(l->listener->ops->default_parser), name;
+    while (span_next(&rest, ' ', &name)) {
+        const struct parser_ops *ops = parser_named(l, name);
+        if (ops)
+            add_parser(l, ops, NULL, at);
+    }
 }
 
 static bool read_parse(void *ctx, const char *name, struct option_args *a, const struct lexer_stmt *s)
@@ -281,18 +311,19 @@ static bool read_parse(void *ctx, const char *name, struct option_args *a, const
     a->i = s->n;
     for (; n < 32 && l->m->parsers && l->m->parsers[n]; n++)
         names[n] = l->m->parsers[n]->name;
-    if (l->has_parse) {
+    const struct parser_ops *ops = i < s->n ? parser_named(l, s->v[i].text) : NULL;
+    bool takes_several = strchr(l->listener->ops->default_parser, ' ') != NULL;
+    if (l->has_parse && (!takes_several || (ops && has_parser(l->listener, ops)))) {
         diag_add(l->d, DIAG_ERROR, s->v[i - 1].at, NULL, "parse is set twice in listen %s \"%s\"", l->listener->ops->name, l->listener->name);
         return true;
     }
     l->has_parse = true;
-    const struct parser_ops *ops = i < s->n ? parser_named(l, s->v[i].text) : NULL;
     if (!ops)
         unknown_module(l, s, i, "parser", names, n);
     else if (i + 1 < s->n)
         error_at(l, s, i + 1, "write: parse hl7v2 { … }", "the options of a parser stand in its block");
     else
-        set_parser(l, ops, s, s->v[i].at);
+        add_parser(l, ops, s, s->v[i].at);
     return true;
 }
 
@@ -330,10 +361,8 @@ static void load_listener(struct loader *l, const struct lexer_stmt *s)
                               .special = read_parse, .special_names = special, .ctx = l};
     option_read_block(&r, s->body, s->n_body);
     if (!l->has_parse) {
-        const struct parser_ops *parser = parser_named(l, span_of(ops->default_parser));
-        if (parser)
-            set_parser(l, parser, NULL, s->v[0].at);
-        else
+        add_default_parsers(l, s->v[0].at);
+        if (!c->parser)
             diag_add(l->d, DIAG_ERROR, s->v[0].at, "add: parse hl7v2 { … }", "listen %s \"%s\" does not say what it reads", ops->name, name);
     }
 }
@@ -494,7 +523,7 @@ static void load_all(struct loader *l, const struct conf_text *text)
     option_read_block(&r, text->v, text->n);
     if (!l->store_line)
         diag_add(l->d, DIAG_ERROR, end, "add: store \"/var/lib/labrelay/store.db\"", "there is no store");
-    if (!l->listeners.n)
+    if (!l->listeners.n && !diag_errors(l->d))
         diag_add(l->d, DIAG_WARNING, end, NULL, "there is no listener: nothing will come in");
     check_listeners(l);
     check_writers(l);
@@ -507,12 +536,12 @@ struct config *config_load(const char *path, const struct modules *m, struct dia
 {
     struct arena *a = arena_new(512u << 20);
     struct conf_text text;
-    struct loader l = {.d = d, .m = m};
+    struct loader l = {.d = d, .m = m, .listeners = {.noun = "listener"}, .writers = {.noun = "writer"}, .tables = {.noun = "table"}};
     l.c = xcalloc(1, sizeof *l.c);
     l.c->path = xstrdup(path);
     l.c->tables = tables_new();
     buf_init(&l.table_bytes, SIZE_MAX / 4);
-    if (conf_read(path, d, a, &text) == 0) {
+    if (conf_read(path, d, a, &text) == 0 && !text.is_broken) {     /* with braces that do not match all else would be noise */
         load_all(&l, &text);
         set_hash(l.c, &text.bytes, &l.table_bytes);
     }
@@ -536,10 +565,12 @@ void config_free(struct config *c)
     for (size_t i = 0; i < c->n_listeners; i++) {
         struct listener_conf *x = &c->listeners[i];
         option_free_values(&x->ops->options, x->options);
-        if (x->parser)
-            option_free_values(&x->parser->options, x->parser_options);
+        for (size_t k = 0; k < x->n_parsers; k++) {
+            option_free_values(&x->parsers[k].ops->options, x->parsers[k].options);
+            free(x->parsers[k].options);
+        }
+        free(x->parsers);
         free(x->options);
-        free(x->parser_options);
         free(x->name);
     }
     for (size_t i = 0; i < c->n_writers; i++) {
@@ -564,6 +595,15 @@ const struct listener_conf *config_listener_find(const struct config *c, const c
         if (strcmp(c->listeners[i].name, name) == 0)
             return &c->listeners[i];
     return NULL;
+}
+
+const struct parser_conf *config_parser_find(const struct listener_conf *lc, const char *wanted, struct span frame)
+{
+    struct span head = span_cut(frame, 0, 4096);
+    for (size_t i = 0; i < lc->n_parsers; i++)
+        if (wanted ? strcmp(lc->parsers[i].ops->name, wanted) == 0 : lc->parsers[i].ops->sniff(head))
+            return &lc->parsers[i];
+    return wanted ? NULL : &lc->parsers[0];
 }
 
 const struct writer_conf *config_writer_find(const struct config *c, const char *name)

@@ -127,6 +127,7 @@ int conf_read(const char *path, struct diag *d, struct arena *a, struct conf_tex
     int rc = read_file(&r, path, NULL, 0);
     for (size_t i = 0; i < r.n_seen; i++)
         free(r.seen[i]);
+    out->is_broken = r.used.is_broken;
     return rc;
 }
 

@@ -8,6 +8,7 @@
 struct conf_text {
     struct lexer_stmt *v;               /* heap; their words live in the arena */
     size_t n;
+    bool is_broken;                     /* see lexer_budget */
     struct buf bytes;                   /* of all files, for the hash */
 };
 

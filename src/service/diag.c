@@ -99,6 +99,18 @@ void diag_add(struct diag *d, enum diag_level level, struct diag_place at, const
     d->n++;
 }
 
+const char *diag_guess(struct span word, const char *const *words, size_t n, char *out, size_t room)
+{
+    const char *near = text_nearest(word, words, n);
+    for (size_t i = 0; !near && word.n >= 3 && i < n; i++)     /* the start of a longer word: hl7 of hl7v2 */
+        if (strncmp(words[i], word.p, word.n) == 0)
+            near = words[i];
+    if (!near)
+        return NULL;
+    (void)snprintf(out, room, "did you mean \"%s\"?", near);
+    return out;
+}
+
 size_t diag_errors(const struct diag *d)
 {
     return d->errors;

@@ -26,6 +26,8 @@ unsigned diag_source(struct diag *d, const char *name, struct span text);
 const char *diag_source_name(const struct diag *d, unsigned file);      /* "" when there is no such source */
 /* hint may be NULL: "did you mean \"allow\"?" */
 void diag_add(struct diag *d, enum diag_level level, struct diag_place at, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* A hint for a misspelt word: `did you mean "allow"?` into out, or NULL when no word is near. */
+const char *diag_guess(struct span word, const char *const *words, size_t n, char *out, size_t room);
 size_t diag_errors(const struct diag *d);
 size_t diag_warnings(const struct diag *d);
 /* All of them as text, in the order of file and line, ending with "3 errors." (no more than 200 are kept; the rest is counted). */

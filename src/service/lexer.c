@@ -87,6 +87,7 @@ static void stop(struct lexer *l, const char *what, unsigned max)
     if (!l->has_stopped)
         diag_add(l->d, DIAG_ERROR, here(l), NULL, "the configuration has more than %u %s", max, what);
     l->has_stopped = true;
+    l->used->is_broken = true;
 }
 
 static struct token *new_token(struct lexer *l, struct token_list *t, enum token_kind kind)
@@ -241,7 +242,7 @@ static bool goes_on(struct lexer *l, const struct token_list *t, unsigned parens
     const struct token *last = t->n ? &t->v[t->n - 1] : NULL;
     if (!last)
         return false;
-    if (parens || (last->kind == TOKEN_OP && !token_is(last, ")")) || token_is(last, "and") || token_is(last, "or") || token_is(last, "not"))
+    if (parens || token_is(last, ",") || token_is(last, "and") || token_is(last, "or") || token_is(last, "not"))
         return true;
     struct lexer ahead = *l;
     skip_blanks(&ahead, true);
@@ -293,6 +294,12 @@ static void read_words(struct lexer *l, struct token_list *t)
 
 static void read_block(struct lexer *l, unsigned depth, struct stmt_list *out);
 
+static void unclosed(struct lexer *l, struct diag_place at)
+{
+    l->used->is_broken = true;
+    diag_add(l->d, DIAG_ERROR, at, "add a }", "this { is never closed");
+}
+
 static void read_stmt(struct lexer *l, unsigned depth, struct stmt_list *out)
 {
     struct token_list t = {0};
@@ -306,6 +313,7 @@ static void read_stmt(struct lexer *l, unsigned depth, struct stmt_list *out)
         if (depth + 1 > LEXER_MAX_DEPTH) {
             diag_add(l->d, DIAG_ERROR, s.block_at, NULL, "blocks are nested deeper than %u", LEXER_MAX_DEPTH);
             l->has_stopped = true;
+            l->used->is_broken = true;
             return;
         }
         read_block(l, depth + 1, &body);
@@ -314,8 +322,9 @@ static void read_stmt(struct lexer *l, unsigned depth, struct stmt_list *out)
         if (peek(l, 0) == '}')
             step(l);
         else if (!l->has_stopped)
-            diag_add(l->d, DIAG_ERROR, s.block_at, "add a }", "this { is never closed");
+            unclosed(l, s.block_at);
         if (!s.n) {
+            l->used->is_broken = true;
             diag_add(l->d, DIAG_ERROR, s.block_at, "put the { on the line of the words it belongs to", "this block belongs to nothing");
             return;
         }
@@ -342,6 +351,7 @@ static void read_block(struct lexer *l, unsigned depth, struct stmt_list *out)
         if (c == '}') {
             if (depth)
                 return;
+            l->used->is_broken = true;
             diag_add(l->d, DIAG_ERROR, here(l), NULL, "this } closes nothing");
             step(l);
             continue;

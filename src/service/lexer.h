@@ -1,7 +1,7 @@
 /*
  * lexer - a configuration file as statements: words, "strings", { blocks }, # comments. Grammar: labrelay.conf.5.
  *
- * A newline or ; ends a statement, unless the line ends in , ( \ and or not, an operator, or the next line starts with and / or.
+ * A newline or ; ends a statement, unless the line ends in , ( \ and or not, or the next line starts with and / or.
  * All memory is in the arena handed over; it must have room (caps below keep a file far under any sensible arena).
  * Thread: main. Mistakes go to diag; what could be read is returned all the same, so that all mistakes show at once.
  */
@@ -33,7 +33,10 @@ struct lexer_stmt {
     struct diag_place block_at; /* the { */
 };
 
-struct lexer_budget { size_t stmts, tokens; };      /* used so far, over all files of one configuration */
+struct lexer_budget {           /* used so far, over all files of one configuration */
+    size_t stmts, tokens;
+    bool is_broken;             /* braces do not match or a cap was reached: the statements cannot be trusted */
+};
 
 /* The statements of a file registered as number `file` in d. */
 void lexer_read(struct diag *d, unsigned file, struct span text, struct arena *a, struct lexer_budget *used,

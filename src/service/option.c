@@ -80,17 +80,15 @@ static void unknown(struct block *b, struct option_args *a)
         (void)option_error(a, NULL, "unexpected %s in %s: an option name is expected here", t->kind == TOKEN_STRING ? "string" : "sign", b->r->what);
         return;
     }
-    const char *guess = text_nearest(t->text, b->names, b->n_names);
-    char hint[96] = "";
-    if (guess)
-        (void)snprintf(hint, sizeof hint, "did you mean \"%s\"?", guess);
-    (void)option_error(a, guess ? hint : NULL, "unknown option \"%.*s\" in %s", SPAN_ARG(t->text), b->r->what);
+    char hint[96];
+    (void)option_error(a, diag_guess(t->text, b->names, b->n_names, hint, sizeof hint), "unknown option \"%.*s\" in %s", SPAN_ARG(t->text), b->r->what);
 }
 
 /* One option with its value. False when the rest of the statement cannot be understood. */
 static bool read_one(struct block *b, struct option_args *a, bool *took_block)
 {
     const struct token *t = &a->stmt->v[a->i];
+    a->is_refused = false;
     for (size_t l = 0; l < b->r->n_layers && t->kind == TOKEN_WORD; l++) {
         const struct option_table *table = b->r->layers[l].table;
         const struct option_row *row = row_find(table, t->text);

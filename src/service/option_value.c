@@ -192,7 +192,7 @@ int option_take_size(struct option_args *a, int64_t min, int64_t max, int64_t *o
 
 int option_take_duration(struct option_args *a, int64_t min_us, int64_t max_us, int64_t *out_us)
 {
-    return take_unit_number(a, times, sizeof times / sizeof times[0], "s", min_us, max_us, out_us);
+    return take_unit_number(a, times, sizeof times / sizeof times[0], min_us >= 3600000000 ? "d" : "s", min_us, max_us, out_us);
 }
 
 int option_take_percent(struct option_args *a, int64_t min, int64_t max, int64_t *out)
@@ -227,10 +227,8 @@ int option_take_choice(struct option_args *a, const char *choices, int *out)
         if (span_is(w->text, words[i]))
             found = (int)i;
     if (w && found < 0) {
-        const char *guess = text_nearest(w->text, words, n);
         char hint[96];
-        (void)snprintf(hint, sizeof hint, "did you mean \"%s\"?", guess ? guess : "");
-        (void)option_error(a, guess ? hint : NULL, "%s is one of: %s; not \"%.*s\"", a->name, choices, SPAN_ARG(w->text));
+        (void)option_error(a, diag_guess(w->text, words, n, hint, sizeof hint), "%s is one of: %s; not \"%.*s\"", a->name, choices, SPAN_ARG(w->text));
     }
     free(copy);
     if (found < 0)

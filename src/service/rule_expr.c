@@ -52,15 +52,6 @@ bool rule_accept(struct rule_compiler *c, const char *word)
     return true;
 }
 
-const char *rule_guess(struct span word, const char *const *words, size_t n, char *out, size_t room)
-{
-    const char *near = text_nearest(word, words, n);
-    if (!near)
-        return NULL;
-    (void)snprintf(out, room, "did you mean \"%s\"?", near);
-    return out;
-}
-
 const char *rule_type_name(enum rule_type t)
 {
     switch (t) {
@@ -119,7 +110,7 @@ const struct rec_field *rule_field(struct rule_compiler *c, const struct token *
     for (size_t i = 0; i < n; i++)
         names[i] = record_fields[i].name;
     struct span scope = span_cut(t->text, 0, span_find(t->text, '.'));
-    const char *guess = rule_guess(t->text, names, n, hint, sizeof hint);
+    const char *guess = diag_guess(t->text, names, n, hint, sizeof hint);
     if (!guess && is_scope(scope)) {
         (void)snprintf(hint, sizeof hint, "`labrelay fields %.*s` lists them", SPAN_ARG(scope));
         guess = hint;
@@ -192,7 +183,7 @@ static const struct rule_node *parse_call(struct rule_compiler *c, const struct 
             f = &funcs[i];
     }
     if (!f) {
-        const char *guess = rule_guess(name->text, names, FUNCS, hint, sizeof hint);
+        const char *guess = diag_guess(name->text, names, FUNCS, hint, sizeof hint);
         rule_error(c, name, guess ? guess : "functions: lower upper trim concat substr first code display length", "there is no function \"%.*s\"", SPAN_ARG(name->text));
         return NULL;
     }
@@ -315,7 +306,7 @@ static void check_word(struct rule_compiler *c, const struct rec_field *f, const
     for (size_t i = 0; i < n; i++)
         if (span_is(t->text, names[i]))
             return;
-    rule_error(c, t, rule_guess(t->text, names, n, hint, sizeof hint), "%s is never \"%.*s\"", f->name, SPAN_ARG(t->text));
+    rule_error(c, t, diag_guess(t->text, names, n, hint, sizeof hint), "%s is never \"%.*s\"", f->name, SPAN_ARG(t->text));
 }
 
 static const struct rule_node *parse_compare(struct rule_compiler *c, const struct rule_node *a, enum rule_op op, const struct token *sign, unsigned depth)
@@ -326,7 +317,10 @@ static const struct rule_node *parse_compare(struct rule_compiler *c, const stru
         return NULL;
     const char *why = mismatch(a, op, b);
     if (why) {
-        rule_error(c, sign, why, "%s cannot be compared with %s here", rule_type_name(a->type), rule_type_name(b->type));
+        if (a->type == b->type)
+            rule_error(c, sign, why, "%s has no order", rule_type_name(a->type));
+        else
+            rule_error(c, sign, why, "%s cannot be compared with %s here", rule_type_name(a->type), rule_type_name(b->type));
         return NULL;
     }
     check_word(c, a->field, t);
@@ -353,7 +347,7 @@ static const struct table *table_named(struct rule_compiler *c, const struct tok
     if (!t)
         rule_error(c, t, NULL, "a table is expected behind in");
     else
-        rule_error(c, t, rule_guess(t->text, names, n, hint, sizeof hint), "there is no table \"%.*s\"", SPAN_ARG(t->text));
+        rule_error(c, t, diag_guess(t->text, names, n, hint, sizeof hint), "there is no table \"%.*s\"", SPAN_ARG(t->text));
     return NULL;
 }
 

@@ -77,8 +77,6 @@ void rule_error(struct rule_compiler *c, const struct token *t, const char *hint
 const struct token *rule_peek(const struct rule_compiler *c);
 bool rule_accept(struct rule_compiler *c, const char *word);
 void *rule_alloc(struct ruleset *rs, size_t n);
-/* "did you mean "x"?" into out, or NULL when nothing is near. */
-const char *rule_guess(struct span word, const char *const *words, size_t n, char *out, size_t room);
 
 enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n);
 void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value *out);

@@ -40,7 +40,7 @@ static int result_word(struct draft *x, enum outcome_kind *out)
             *out = results[i].kind;
             return 0;
         }
-    rule_error(&x->c, t, t ? rule_guess(t->text, names, 5, hint, sizeof hint) : NULL, "positive, negative or inconclusive is expected here");
+    rule_error(&x->c, t, t ? diag_guess(t->text, names, 5, hint, sizeof hint) : NULL, "positive, negative or inconclusive is expected here");
     return -1;
 }
 

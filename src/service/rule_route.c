@@ -77,7 +77,7 @@ static bool read_from(struct draft *x)
         for (size_t i = 0; i < x->s->n_listeners; i++)
             found = found || span_is(t->text, x->s->listeners[i]);
         if (!found)
-            rule_error(&x->c, t, rule_guess(t->text, x->s->listeners, x->s->n_listeners, hint, sizeof hint), "there is no listener \"%.*s\"", SPAN_ARG(t->text));
+            rule_error(&x->c, t, diag_guess(t->text, x->s->listeners, x->s->n_listeners, hint, sizeof hint), "there is no listener \"%.*s\"", SPAN_ARG(t->text));
         grow(x->c.rs, &x->r->from, x->r->n_from, &x->cap_from, sizeof *x->r->from);
         x->r->from[x->r->n_from++] = arena_dup(x->c.rs->a, t->text);
     }
@@ -166,7 +166,7 @@ static const struct lab_field *lab_target(struct draft *x)
         (void)snprintf(full[i], sizeof full[i], "lab.%s", lab_fields[i].name);
         names[i] = full[i];
     }
-    rule_error(&x->c, t, rule_guess(t->text, names, n, hint, sizeof hint), "there is no field \"%.*s\" in a lab result", SPAN_ARG(t->text));
+    rule_error(&x->c, t, diag_guess(t->text, names, n, hint, sizeof hint), "there is no field \"%.*s\" in a lab result", SPAN_ARG(t->text));
     return NULL;
 }
 
@@ -316,7 +316,7 @@ static bool read_send(struct draft *x)
     for (size_t i = 0; i < x->s->n_writers; i++)
         found = found || span_is(t->text, x->s->writers[i]);
     if (!found)
-        rule_error(&x->c, t, rule_guess(t->text, x->s->writers, x->s->n_writers, hint, sizeof hint), "there is no writer \"%.*s\"", SPAN_ARG(t->text));
+        rule_error(&x->c, t, diag_guess(t->text, x->s->writers, x->s->n_writers, hint, sizeof hint), "there is no writer \"%.*s\"", SPAN_ARG(t->text));
     x->r->writer = keep(x->c.rs, t->text);
     return set_action(x, RULE_SEND_LAB, word) && found;
 }
@@ -353,9 +353,9 @@ static void read_stmt(struct draft *x, const struct lexer_stmt *stmt)
             i++;
         if (i == STATEMENTS) {
             if (x->c.i)
-                rule_error(&x->c, t, rule_guess(t->text, names, STATEMENTS, hint, sizeof hint), "unexpected \"%.*s\"", SPAN_ARG(t->text));
+                rule_error(&x->c, t, diag_guess(t->text, names, STATEMENTS, hint, sizeof hint), "unexpected \"%.*s\"", SPAN_ARG(t->text));
             else
-                rule_error(&x->c, t, rule_guess(t->text, names, STATEMENTS, hint, sizeof hint), "there is no statement \"%.*s\" in a route", SPAN_ARG(t->text));
+                rule_error(&x->c, t, diag_guess(t->text, names, STATEMENTS, hint, sizeof hint), "there is no statement \"%.*s\" in a route", SPAN_ARG(t->text));
             return;
         }
         x->c.i++;

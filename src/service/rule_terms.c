@@ -182,7 +182,7 @@ static unsigned parse_cautions(const struct rule_setup *s, const struct table *t
         if (i < CAUTIONS)
             bits |= cautions[i].bit;
         else if (w.n)
-            diag_add(s->d, DIAG_ERROR, table_place(t, row, column), rule_guess(w, names, CAUTIONS, hint, sizeof hint), "there is no caution \"%.*s\"", SPAN_ARG(w));
+            diag_add(s->d, DIAG_ERROR, table_place(t, row, column), diag_guess(w, names, CAUTIONS, hint, sizeof hint), "there is no caution \"%.*s\"", SPAN_ARG(w));
     }
     return bits;
 }
@@ -196,7 +196,7 @@ static const char *parse_kind(const struct rule_setup *s, const struct table *t,
         if (span_is(k, kinds[i]))
             return kinds[i];
     if (k.n)
-        diag_add(s->d, DIAG_ERROR, table_place(t, row, column), rule_guess(k, kinds, 3, hint, sizeof hint), "kind is presence, quantitative or organism; not \"%.*s\"", SPAN_ARG(k));
+        diag_add(s->d, DIAG_ERROR, table_place(t, row, column), diag_guess(k, kinds, 3, hint, sizeof hint), "kind is presence, quantitative or organism; not \"%.*s\"", SPAN_ARG(k));
     return "presence";
 }
 
@@ -254,7 +254,7 @@ static void check_outcomes(const struct rule_setup *s, const struct table *t, in
     for (size_t i = 0; i < table_rows(t); i++) {
         struct span w = table_cell(t, (int64_t)i, column);
         if (!w.n || outcome_parse(w.p, &kind))
-            diag_add(s->d, DIAG_ERROR, table_place(t, (int64_t)i, column), rule_guess(w, words, 6, hint, sizeof hint),
+            diag_add(s->d, DIAG_ERROR, table_place(t, (int64_t)i, column), diag_guess(w, words, 6, hint, sizeof hint),
                      "outcome is POSITIVE, NEGATIVE, INCONCLUSIVE, POSITIVE_OTHER, no_result or hold; not \"%.*s\"", SPAN_ARG(w));
     }
 }

@@ -242,10 +242,7 @@ static int find_column(const struct table *t, const struct table_word *w, struct
     char hint[160];
     for (size_t i = 0; i < t->csv.n_columns; i++)
         names[i] = t->csv.columns[i].text.p;
-    const char *guess = text_nearest(w->text, names, t->csv.n_columns);
-    if (guess)
-        (void)snprintf(hint, sizeof hint, "did you mean \"%s\"?", guess);
-    diag_add(d, DIAG_ERROR, w->at, guess ? hint : NULL, "%s has no column \"%.*s\"", t->file, SPAN_ARG(w->text));
+    diag_add(d, DIAG_ERROR, w->at, diag_guess(w->text, names, t->csv.n_columns, hint, sizeof hint), "%s has no column \"%.*s\"", t->file, SPAN_ARG(w->text));
     return -1;
 }
 

@@ -84,7 +84,7 @@ static int check_godata(const void *options, struct err *e)
 static const struct option_row godata_rows[] = {
     {.name = "url", .type = OPT_TEXT, .offset = G(url), .is_required = true, .help = "base URL with /api"},
     {.name = "login", .type = OPT_TEXT, .offset = G(login), .is_required = true, .help = "e-mail of the account"},
-    {.name = "password", .type = OPT_CREDENTIAL, .offset = G(password), .is_required = true, .help = "its password"},
+    {.name = "password", .type = OPT_CREDENTIAL, .offset = G(password), .help = "its password"},
     {.name = "outbreak", .type = OPT_TEXT, .offset = G(outbreak), .is_required = true, .help = "name or id"},
     {.name = "match", .type = OPT_CUSTOM, .offset = G(match), .custom = read_match, .def = "by visual-id", .syntax = "by WAY, then WAY", .help = "how a person is found"},
     {.name = "no-match", .type = OPT_CUSTOM, .offset = G(no_match), .custom = read_no_match, .def = "park", .syntax = "park|drop", .help = "when nobody is found"},
