@@ -47,7 +47,8 @@ static const char *type_now(const struct task *t)
     return type && strcmp(type, "contact") == 0 ? "contact" : "case";
 }
 
-static void call_once(struct task *t, struct http_client *http, const char *method, const char *type, const char *remote_id, const char *query, struct span body, struct godata_reply *r)
+static void call_once(struct task *t, struct http_client *http, const char *method, const char *type, const char *remote_id, const char *query,
+                      struct span body, struct godata_reply *r)
 {
     struct buf path;
     buf_init(&path, PATH_BYTES);

@@ -233,7 +233,9 @@ static void add_candidate(const struct search *s, const struct person *p, struct
     buf_addc(b, ']');
     add_compared(b, "birth_date", span_cut(godata_json_text(s->who, "birth_date"), 0, 10), span_cut(godata_json_text(p->o, "dob"), 0, 10), p->dob_differs);
     struct span gender = godata_json_text(p->o, "gender");
-    add_compared(b, "sex", godata_json_text(s->who, "sex"), span_starts(gender, GODATA_PREFIX "GENDER_") ? span_from(gender, sizeof GODATA_PREFIX "GENDER_" - 1) : gender, p->sex_differs);
+    if (span_starts(gender, GODATA_PREFIX "GENDER_"))
+        gender = span_from(gender, sizeof GODATA_PREFIX "GENDER_" - 1);
+    add_compared(b, "sex", godata_json_text(s->who, "sex"), gender, p->sex_differs);
     add_compared(b, "family_name", godata_json_text(s->who, "family"), godata_json_text(p->o, "lastName"), p->family_differs);
     add_compared(b, "given_name", godata_json_text(s->who, "given"), godata_json_text(p->o, "firstName"), false);
     buf_addc(b, '}');
