@@ -218,7 +218,8 @@ static int explain(const struct cli *c)
         goto out;
     }
     x.a = arena_new(ARENA_BYTES);
-    if (x.lc->parser->parse(x.lc->parser_options, buf_span(&file), x.a, &pr, &e)) {
+    const struct parser_conf *pc = config_parser_find(x.lc, NULL, buf_span(&file));
+    if (pc->ops->parse(pc->options, buf_span(&file), x.a, &pr, &e)) {
         rc = cli_fail(&e);
         goto out;
     }

@@ -66,7 +66,8 @@ static bool recount_one(void *ctx, const struct store_message_row *m, struct spa
         struct arena *a = arena_new(raw.n * 12 + ((size_t)4 << 20));
         struct parse_result pr = {.n = 0};
         struct err e = ERR_INIT;
-        if (lc->parser->parse(lc->parser_options, raw, a, &pr, &e) == 0) {
+        const struct parser_conf *pc = config_parser_find(lc, NULL, raw);
+        if (pc->ops->parse(pc->options, raw, a, &pr, &e) == 0) {
             found = 0;
             for (size_t i = 0; i < pr.n; i++)
                 found += pr.v[i].observations;

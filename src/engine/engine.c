@@ -23,6 +23,23 @@
 #define IDLE_US 1000000LL           /* an idle turn: expiry, disk floor, counts of the loop */
 #define PROBE_US 2000000LL          /* how often a refusing store is tried again */
 #define EXPIRE_MAX 200
+#define PATIENCE 40                 /* times commit-delay, when nobody waits for the answer … */
+#define PATIENT_MAX_US 200000LL     /* … and at most this */
+
+/* The zone that the parser's options name, if any. */
+static int load_zone(const struct parser_conf *p, struct zone **out, struct err *e)
+{
+    for (size_t k = 0; k < p->ops->options.n; k++) {
+        const struct option_row *row = &p->ops->options.rows[k];
+        char *name;
+        if (row->type != OPT_ZONE)
+            continue;
+        memcpy(&name, (const char *)p->options + row->offset, sizeof name);
+        if (name)
+            return zone_load(out, name, e);
+    }
+    return 0;
+}
 
 int engine_open(struct engine **out, const struct engine_env *env, struct err *e)
 {
@@ -39,15 +56,9 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
     g->zones = xcalloc(g->conf->n_listeners, sizeof(struct zone *));
     for (size_t i = 0; i < g->conf->n_listeners; i++) {
         const struct listener_conf *lc = &g->conf->listeners[i];
-        for (size_t k = 0; k < lc->parser->options.n; k++) {
-            const struct option_row *row = &lc->parser->options.rows[k];
-            char *name;
-            if (row->type != OPT_ZONE)
-                continue;
-            memcpy(&name, (const char *)lc->parser_options + row->offset, sizeof name);
-            if (name && zone_load(&g->zones[i], name, e))
+        for (size_t p = 0; p < lc->n_parsers; p++)
+            if (!g->zones[i] && load_zone(&lc->parsers[p], &g->zones[i], e))
                 return err_prefix(e, "listen \"%s\"", lc->name);
-        }
     }
     for (size_t i = 0; i < g->conf->n_writers; i++)
         if (g->conf->writers[i].settle_unknown_us > g->settle_us)
@@ -189,9 +200,16 @@ static int take_mail(struct engine *g, struct mail *m, struct err *e)
     return err_set(e, ERR_BUG, "engine", "unknown mail");
 }
 
+/* A batch of files alone may stay open longer: thousands of them must not cost an fsync each. */
 static bool batch_is_full(const struct engine *g, int64_t opened_us)
 {
-    return g->frames_bytes >= (size_t)g->conf->store.commit_bytes || clock_mono_us() - opened_us >= g->conf->store.commit_delay_us;
+    int64_t delay = g->conf->store.commit_delay_us;
+    bool is_patient = !g->answers;
+    for (const struct pending_frame *pf = g->frames; pf && is_patient; pf = pf->next)
+        is_patient = pf->f->is_patient;
+    if (is_patient)
+        delay = delay * PATIENCE < PATIENT_MAX_US ? delay * PATIENCE : PATIENT_MAX_US;
+    return g->frames_bytes >= (size_t)g->conf->store.commit_bytes || clock_mono_us() - opened_us >= delay;
 }
 
 /* The store is asked whether it takes again: disk floor and a commit of its own. */

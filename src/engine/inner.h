@@ -38,6 +38,8 @@ struct pending_frame {              /* a frame of the open batch: its reply wait
     struct arena *a;
     struct parse_result parsed;
     enum frame_fate *fates;
+    const struct parser_conf *parser;   /* that read it; NULL: none could be chosen */
+    const char *aside;              /* why a frame that is not parsed was put aside: "TRUNCATED" … */
     bool is_parsed;
     int64_t message_id;
     int64_t started_us;

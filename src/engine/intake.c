@@ -17,6 +17,7 @@
 #include "xmem.h"
 
 #define ARENA_FACTOR 12             /* arena cap: this many times the frame … */
+#define WHY_MAX_BYTES ((size_t)64 << 10)
 #define ARENA_EXTRA ((size_t)4 << 20)   /* … plus this: a stated cap for hostile structure */
 
 static int sha_normalized(struct span raw, unsigned char out[32])
@@ -57,6 +58,8 @@ static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw
         m.kind = head->kind;
     }
     (void)sha_normalized(raw, m.sha256);
+    if (!head)
+        pf->aside = reason;
     if (store_put_message(g->env.store, &m, e) || count(g, channel, state == MESSAGE_REFUSED ? "refused" : "quarantined", e))
         return -1;
     if (!pf->message_id)
@@ -209,16 +212,27 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, const stru
     (void)sha_normalized(p->raw, m.sha256);
     for (size_t i = 0; i < p->n_problems; i++)
         m.warnings += p->problems[i].severity == 'W';
-    if (span_has(m.control_id)) {
-        if (store_find_duplicate(g->env.store, &m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, &is_reused, e))
-            return -1;
-        if (old_id && old_state == MESSAGE_STORED) {
-            *fate = FATE_DUPLICATE;
-            if (!pf->message_id)
-                pf->message_id = old_id;
-            log_event(LOG_INFO, "duplicate", log_id("msg", 'm', old_id), log_word("channel", channel), log_span("control", m.control_id));
-            return count(g, channel, "duplicate", e);
-        }
+    bool is_same_by_key = pf->f->same_as[0] != '\0' && pf->parsed.n == 1;
+    char same[24] = "sha256:";
+    if (is_same_by_key) {
+        m.control_id = span_of(pf->f->same_as);
+    } else if (!span_has(m.control_id)) {
+        text_hex(m.sha256, 8, same + 7);    /* nothing in it names the message: its bytes do (STANDARDS 6.7, idempotency) */
+        m.control_id = span_of(same);
+    }
+    if (store_find_duplicate(g->env.store, &m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, &is_reused, e))
+        return -1;
+    if (is_same_by_key && is_reused && !old_id) {
+        *fate = FATE_DUPLICATE;
+        log_event(LOG_INFO, "exists already", log_word("channel", channel));
+        return count(g, channel, "duplicate", e);
+    }
+    if (old_id && old_state == MESSAGE_STORED) {
+        *fate = FATE_DUPLICATE;
+        if (!pf->message_id)
+            pf->message_id = old_id;
+        log_event(LOG_INFO, "duplicate", log_id("msg", 'm', old_id), log_word("channel", channel), log_span("control", m.control_id));
+        return count(g, channel, "duplicate", e);
     }
     if (p->fate == PARSE_FILTER)
         m.reason = p->filter_reason;
@@ -252,8 +266,8 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, const stru
     }
     if (accounted != p->observations)
         log_event(LOG_ERROR, "observations do not add up: please report", log_id("msg", 'm', m.id), log_int("in", p->observations), log_int("out", accounted));
-    log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", channel), log_word("peer", pf->f->peer), log_span("type", m.kind),
-              log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
+    log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", channel), log_word("peer", pf->f->is_patient ? "file" : pf->f->peer),
+              log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
               log_int("deliveries", deliveries), log_int("warnings", m.warnings), log_ms("took", clock_mono_us() - pf->started_us));
     return 0;
 }
@@ -271,6 +285,20 @@ static int store_refused(struct engine *g, struct pending_frame *pf, const struc
     return put_aside(g, pf, p->raw, is_quarantine ? MESSAGE_QUARANTINED : MESSAGE_REFUSED, reason, &p->message, e);
 }
 
+/* A message that must not come in this way is refused for that reason alone. */
+static void check_fit(struct pending_frame *pf, struct parsed *p)
+{
+    struct problem why = {.severity = 'E'}, *kept;
+    if (pf->parser->ops->fits(p, &pf->f->ask, &why))
+        return;
+    p->fate = PARSE_REFUSE;
+    kept = arena_alloc(pf->a, sizeof *kept);
+    if (kept)
+        *kept = why;
+    p->problems = kept;
+    p->n_problems = kept != NULL;
+}
+
 static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err *e)
 {
     const struct listener_conf *lc = &g->conf->listeners[pf->f->listener_index];
@@ -278,6 +306,8 @@ static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err 
     for (size_t i = 0; i < pf->parsed.n; i++) {
         struct parsed *p = &pf->parsed.v[i];
         p->message.channel = span_of(lc->name);
+        if (pf->parser->ops->fits && (p->fate == PARSE_ACCEPT || p->fate == PARSE_FILTER))
+            check_fit(pf, p);
         if (count(g, lc->name, "received", e))
             return -1;
         switch (p->fate) {
@@ -322,7 +352,13 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
     } else {
         pf->a = arena_new(f->raw_n <= (size_t)64 << 10 ? ((size_t)64 << 10) * ARENA_FACTOR + ARENA_EXTRA : cap);
     }
-    if (lc->parser->parse(lc->parser_options, raw, pf->a, &pf->parsed, &pe) || pf->parsed.n == 0) {
+    pf->parser = config_parser_find(lc, f->parser, raw);
+    if (!pf->parser) {
+        if (count(g, lc->name, "received", e))
+            return -1;
+        return put_aside(g, pf, raw, MESSAGE_QUARANTINED, "NO_PARSER", NULL, e);
+    }
+    if (pf->parser->ops->parse(pf->parser->options, raw, pf->a, &pf->parsed, &pe) || pf->parsed.n == 0) {
         const char *reason = pe.kind == ERR_LIMIT ? "TOO_LARGE" : pe.kind == ERR_NONE ? "EMPTY" : "PARSER_FAILED";
         log_err(LOG_ERROR, "cannot parse", &pe);
         pf->parsed = (struct parse_result){0};
@@ -334,20 +370,66 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
     return intake_parsed(g, pf, e);
 }
 
+/* What is wrong, for people: codes, places and our own sentences. */
+static void tell_problems(const struct parsed *p, size_t place, size_t n, struct buf *b)
+{
+    for (size_t i = 0; i < p->n_problems; i++) {
+        const struct problem *x = &p->problems[i];
+        struct span at = span_has(x->expression) ? x->expression : span_of(x->where);
+        if (n > 1)
+            buf_addf(b, "message %zu: ", place + 1);
+        buf_addf(b, "%s", x->severity == 'W' ? "remark" : x->severity == 'I' ? "note" : "error");
+        if (x->code)
+            buf_addf(b, " %d", x->code);
+        if (x->name)
+            buf_addf(b, " %s", x->name);
+        if (span_has(at))
+            buf_addf(b, " at %.*s", SPAN_ARG(at));
+        buf_addf(b, ": %s\n", x->text ? x->text : "");
+    }
+}
+
+static void tell(struct pending_frame *pf, struct reply *r)
+{
+    struct buf b;
+    buf_init(&b, WHY_MAX_BYTES);
+    r->n_messages = pf->is_parsed ? pf->parsed.n : 1;
+    r->n_bad = pf->is_parsed ? 0 : 1;
+    if (!pf->is_parsed)
+        buf_addf(&b, "error %s: the file or message as a whole could not be read\n", pf->aside ? pf->aside : "UNREADABLE");
+    for (size_t i = 0; pf->is_parsed && i < pf->parsed.n; i++) {
+        const struct parsed *p = &pf->parsed.v[i];
+        r->n_bad += pf->fates[i] == FATE_REFUSED || pf->fates[i] == FATE_QUARANTINED;
+        for (size_t k = 0; k < p->n_problems && !r->issue; k++)
+            if (p->problems[k].severity == 'E' || p->problems[k].severity == 'F')
+                r->issue = p->problems[k].name;
+        tell_problems(p, i, pf->parsed.n, &b);
+    }
+    if (pf->is_parsed && pf->parsed.batch_warning) {
+        buf_addf(&b, "error %s: the batch does not hold what its trailers say, or has none: it may be cut off\n", pf->parsed.batch_warning);
+        r->batch_warning = pf->parsed.batch_warning;
+    }
+    if (b.n)
+        r->why = buf_take(&b, NULL);
+    buf_clear(&b);
+}
+
 static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_committed)
 {
-    const struct listener_conf *lc = &g->conf->listeners[pf->f->listener_index];
     struct reply *r = xcalloc(1, sizeof *r);
     struct err e = ERR_INIT;
     int64_t now = clock_now_us();
     struct zone *z = g->zones[pf->f->listener_index];
     struct reply_conf rc = {.now_us = now, .utc_offset_min = z ? zone_offset_s(z, now / 1000000) / 60 : 0, .own_app = "labrelay",
-                            .own_facility = g->conf->node, .id_seed = g->reply_id};
+                            .own_facility = g->conf->node, .id_seed = g->reply_id, .ask = pf->f->ask, .message_id = pf->message_id};
     r->listener = pf->f->listener;
     r->conn = pf->f->conn;
     r->seq = pf->f->seq;
     r->mail.bytes = pf->f->raw_n; /* what it gives back to the byte budget */
     r->message_id = pf->message_id;
+    r->parser = pf->parser ? pf->parser->ops->name : NULL;
+    if (is_committed)
+        tell(pf, r);
     if (!pf->is_parsed) {
         r->status = is_committed ? FATE_QUARANTINED : FATE_BUSY;
         return r;
@@ -356,7 +438,7 @@ static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_
         for (size_t i = 0; i < pf->parsed.n; i++)
             pf->fates[i] = FATE_BUSY;
     r->status = (int)pf->fates[0];
-    if (lc->parser->reply(lc->parser_options, &pf->parsed, pf->fates, &rc, pf->a, &r->payloads, &r->n, &e)) {
+    if (pf->parser->ops->reply(pf->parser->options, &pf->parsed, pf->fates, &rc, pf->a, &r->payloads, &r->n, &e)) {
         log_err(LOG_ERROR, "cannot build the reply", &e);
         r->is_close = true;
     }

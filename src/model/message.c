@@ -18,5 +18,6 @@ void reply_free(struct reply *r)
     for (size_t i = 0; i < r->n; i++)
         free((void *)(uintptr_t)r->payloads[i].p);
     free(r->payloads);
+    free(r->why);
     free(r);
 }

@@ -14,6 +14,15 @@ enum mail_kind { MAIL_FRAME, MAIL_TASK, MAIL_CONTROL };
 
 enum frame_state { FRAME_WHOLE, FRAME_TRUNCATED, FRAME_OVERSIZE };
 
+/* How a sender asked, when the listener knows (HTTP). All zero: nothing is known, the parser answers as it finds the message. */
+enum ask_form { ASK_FORM_SENT, ASK_FORM_JSON, ASK_FORM_XML };           /* of the answer; SENT: that of the message */
+enum ask_at { ASK_AT_NONE, ASK_AT_BASE, ASK_AT_TYPE, ASK_AT_PROCESS };  /* no URL, [base], [base]/Type, [base]/$process-message */
+struct ask {
+    enum ask_form form;
+    enum ask_at at;
+    char type[24];                  /* ASK_AT_TYPE: "Bundle", "Observation" */
+};
+
 /* One frame on its way from a listener to the engine. */
 struct frame {
     struct mail mail;               /* first member; bytes = raw_n + overhead */
@@ -26,6 +35,10 @@ struct frame {
     int64_t received_us;
     char peer[64];                  /* "10.2.3.4" or a file's base name */
     enum frame_state state;         /* only WHOLE frames are parsed; others are quarantined and counted */
+    const char *parser;             /* name of the parser to use, static; NULL: the first of the listener's that knows the bytes */
+    struct ask ask;
+    bool is_patient;                /* nobody waits for the answer within milliseconds (files): the batch may stay open for more of them */
+    char same_as[80];               /* what makes a message without control id the same again; "": its bytes (If-None-Exist) */
 };
 void frame_free(struct frame *f);   /* NULL is fine */
 
@@ -39,6 +52,11 @@ struct reply {
     bool is_close;                  /* nothing can be promised (no commit): say nothing and close */
     int status;                     /* what happened in one number for HTTP/file listeners: enum frame_fate */
     int64_t message_id;             /* first stored message, 0 if none */
+    const char *parser;             /* name of the parser that read it, static; NULL: none did */
+    const char *issue;              /* word of the first error (problem.name), static; NULL: there is none */
+    const char *batch_warning;      /* parse_result.batch_warning, static; NULL: none */
+    size_t n_messages, n_bad;       /* in the frame; of these refused or quarantined */
+    char *why;                      /* heap: a line for people per error and warning: codes, places, our sentences; NULL: all is well */
 };
 void reply_free(struct reply *r);
 
@@ -58,6 +76,7 @@ struct problem {
     char where[48];                 /* ERL: "PID^1^3^1^4", or a FHIRPath cut to fit */
     const char *name;               /* our word: "W_BAD_DATE", "MISSING_FIELD" (static storage) */
     const char *text;               /* one sentence without any value from the message (static storage) */
+    struct span expression;         /* the whole FHIRPath when `where` is too short for it; absent for HL7 v2 */
 };
 
 struct parsed {                     /* one message (MSH … / Bundle) of a frame */
@@ -89,5 +108,7 @@ struct reply_conf {                 /* all a pure reply() needs from outside */
     int utc_offset_min;             /* of the channel's zone at now_us */
     const char *own_app, *own_facility;     /* MSH-3/4 when the sender named no receiver */
     uint64_t id_seed;               /* MSH-10 = base-36 of id_seed + n, at most 20 characters; unique per store */
+    struct ask ask;
+    int64_t message_id;             /* of the first message in the store: ids of answers ("m1042"); 0: none */
 };
 #endif

@@ -66,6 +66,8 @@ struct parser_ops {
                   struct arena *a, struct span **payloads, size_t *n, struct err *e);
     /* A positive/negative early answer from the header alone, for a frame that is not handed to the engine (busy, oversize): 207. May give nothing (n=0). */
     int  (*busy)(const void *options, struct span frame, const struct reply_conf *rc, struct arena *a, struct span *payload, struct err *e);
+    /* May this message come in this way? False: *why is the reason (static texts), the message is refused. NULL: every message may. */
+    bool (*fits)(const struct parsed *p, const struct ask *ask, struct problem *why);
 };
 
 /* ---- listeners: run on the LOOP thread ---- */
@@ -87,7 +89,7 @@ struct listener_env {
 };
 struct listener_ops {
     const char *name;                               /* "mllp" */
-    const char *default_parser;
+    const char *default_parser;                     /* "hl7v2", or several: "hl7v2 fhir" (those that are built in) */
     struct option_table options;
     int  (*open)(struct listener **out, const void *options, const struct listener_env *env, struct err *e);
     void (*reply)(struct listener *l, const struct reply *r);   /* borrowed */

@@ -19,12 +19,19 @@ struct store_conf {
     int64_t commit_bytes;               /* or this size; default 4 MB */
 };
 
+struct parser_conf {
+    const struct parser_ops *ops;
+    void *options;
+};
+
 struct listener_conf {
     char *name;
     const struct listener_ops *ops;
     void *options;
-    const struct parser_ops *parser;
+    const struct parser_ops *parser;    /* the first of parsers */
     void *parser_options;
+    struct parser_conf *parsers;        /* in the order of their `parse` statements */
+    size_t n_parsers;
     size_t index;
     struct diag_place at;
 };
@@ -61,5 +68,8 @@ struct config *config_load(const char *path, const struct modules *m, struct dia
 const struct option_table *config_tables(size_t i, const char **name);
 void config_free(struct config *c);     /* NULL is fine */
 const struct listener_conf *config_listener_find(const struct config *c, const char *name);
+/* Which of the listener's parsers reads these bytes: the wanted one (name, NULL: none), else the first that knows them, else the first.
+ * NULL when the wanted one is not among them. */
+const struct parser_conf *config_parser_find(const struct listener_conf *lc, const char *wanted, struct span frame);
 const struct writer_conf *config_writer_find(const struct config *c, const char *name);
 #endif
