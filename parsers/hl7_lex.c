@@ -25,6 +25,7 @@ static const uint32_t known[] = {
     HL7_ID('P', 'R', 'T'), HL7_ID('D', 'E', 'V'), HL7_ID('T', 'Q', '1'), HL7_ID('P', 'D', '1'), HL7_ID('P', 'V', '2'), HL7_ID('N', 'K', '1'),
     HL7_ID('M', 'S', 'A'), HL7_ID('E', 'R', 'R'), HL7_ID('S', 'F', 'T'), HL7_ID('U', 'A', 'C'), HL7_ID('D', 'S', 'C'), HL7_ID('T', 'X', 'A'),
     HL7_ID('C', 'T', 'I'), HL7_ID('F', 'T', '1'), HL7_ID('E', 'V', 'N'), HL7_ID('A', 'D', 'D'), HL7_ID('C', 'T', 'D'), HL7_ID('T', 'Q', '2'),
+    HL7_ID('F', 'H', 'S'), HL7_ID('B', 'H', 'S'), HL7_ID('B', 'T', 'S'), HL7_ID('F', 'T', 'S'), HL7_ID('Z', 'L', 'R'), HL7_ID('Q', 'A', 'K'),
     HL7_ID('M', 'R', 'G'), HL7_ID('R', 'O', 'L'), HL7_ID('A', 'R', 'V'), HL7_ID('A', 'L', '1'), HL7_ID('D', 'G', '1'), HL7_ID('I', 'N', '1'),
 };
 enum { KNOWN_N = sizeof known / sizeof known[0] };

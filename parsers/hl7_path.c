@@ -33,15 +33,21 @@ static uint32_t find_separators(const char *p, size_t n, char sep, uint32_t *f, 
         }
         memcpy(&w, p + i, 8);
         w ^= pattern;
-        if (!((w - ones) & ~w & highs)) {
+        uint64_t hits = ~((((w & ~highs) + ~highs) | w) | ~highs); /* the high bit of every byte that is zero now */
+        if (!hits) {
             quiet++;
             i += 8;
             continue;
         }
         quiet = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        for (; hits && k <= max; hits &= hits - 1)
+            f[k++] = (uint32_t)(i + (unsigned)(__builtin_ctzll(hits) >> 3) + 1);
+#else
         for (size_t j = 0; j < 8 && k <= max; j++)
             if (p[i + j] == sep)
                 f[k++] = (uint32_t)(i + j + 1);
+#endif
         i += 8;
     }
     return k;

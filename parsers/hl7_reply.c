@@ -105,6 +105,12 @@ static void put_delims(struct ack *k)
         buf_addc(k->b, t[i]);
 }
 
+/* An echoed field, up to a line break: MSH wrapped over lines must not break the reply. Only MSA-2 is echoed whole. */
+static void put_echo(struct ack *k, struct span f)
+{
+    buf_add_span(k->b, span_cut(f, 0, span_find(f, '\n')));
+}
+
 static struct span first_rep(const struct ack *k, struct span f)
 {
     return k->d.rep ? span_cut(f, 0, span_find(f, k->d.rep)) : f;
@@ -121,7 +127,7 @@ static void put_own(struct ack *k, struct span received, const char *option, con
 {
     const char *own = option && *option ? option : engine ? engine : "";
     if (is_said(received)) {
-        buf_add_span(k->b, received);
+        put_echo(k, received);
         return;
     }
     for (; *own; own++)
@@ -153,9 +159,9 @@ static void put_msh(struct ack *k)
     put_fields(k, 1);
     put_own(k, f[6], k->o->own_facility, k->rc->own_facility);
     put_fields(k, 1);
-    buf_add_span(k->b, f[3]);
+    put_echo(k, f[3]);
     put_fields(k, 1);
-    buf_add_span(k->b, f[4]);
+    put_echo(k, f[4]);
     put_fields(k, 1);
     put_now(k->b, k->rc->now_us, k->rc->utc_offset_min);
     put_fields(k, 2);
@@ -163,20 +169,20 @@ static void put_msh(struct ack *k)
     put_fields(k, 1);
     put_id(k->b, k->rc->id_seed + (*k->seed)++);
     put_fields(k, 1);
-    buf_add_span(k->b, is_said(f[11]) ? f[11] : SPAN_LIT("P"));
+    put_echo(k, is_said(f[11]) ? f[11] : SPAN_LIT("P"));
     put_fields(k, 1);
     if (is_said(f[12]))
-        buf_add_span(k->b, f[12]);
+        put_echo(k, f[12]);
     else
         buf_adds(k->b, k->o->default_version ? k->o->default_version : "2.3.1");
     struct span charset = first_rep(k, f[18]);
     if (charset.n || f[21].n) {
         put_fields(k, 6);
-        buf_add_span(k->b, charset);
+        put_echo(k, charset);
     }
     if (f[21].n) {
         put_fields(k, 3);
-        buf_add_span(k->b, f[21]);
+        put_echo(k, f[21]);
     }
     buf_addc(k->b, '\r');
 }

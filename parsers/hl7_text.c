@@ -214,10 +214,28 @@ struct span hl7_leaf_exact(struct hl7_ctx *x, struct span raw)
     return trim(raw).n ? finish(x, raw) : SPAN_ABSENT;
 }
 
+/* Component n of the first repetition, found in one pass. */
+static struct span first_component(const struct hl7_ctx *x, struct span f, unsigned n)
+{
+    size_t from = 0, i = 0;
+    for (; i < f.n; i++) {
+        if (f.p[i] == x->d.comp) {
+            if (--n == 0)
+                break;
+            from = i + 1;
+        } else if (f.p[i] == x->d.rep && x->d.rep) {
+            break;
+        }
+    }
+    if (i >= f.n || f.p[i] != x->d.comp)
+        n--;
+    return n == 0 ? span_make(f.p + from, i - from) : SPAN_ABSENT;
+}
+
 struct span hl7_value(struct hl7_ctx *x, struct hl7_seg *s, unsigned field, unsigned comp)
 {
     struct span f = hl7_field(x, s, field);
-    return f.n ? hl7_leaf(x, hl7_comp(x, hl7_rep1(x, f), comp)) : SPAN_ABSENT;
+    return f.n ? hl7_leaf(x, first_component(x, f, comp)) : SPAN_ABSENT;
 }
 
 /* ---- dates ---- */
