@@ -70,11 +70,17 @@ static struct span make_key(const struct godata_options *o, const struct record 
 /* A marker inside the text would end our block early: its bracket is opened up. */
 static void add_harmless(struct buf *b, struct span text)
 {
+    size_t from = 0;
     for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] != '[' && text.p[i] != '\r')
+            continue;
         struct span rest = span_from(text, i);
         bool is_marker = span_starts(rest, "[labrelay ") || span_starts(rest, "[/labrelay]");
-        buf_addc(b, is_marker ? '(' : text.p[i] == '\r' ? '\n' : text.p[i]);
+        buf_add(b, text.p + from, i - from);
+        buf_addc(b, is_marker ? '(' : text.p[i] == '\r' ? '\n' : '[');
+        from = i + 1;
     }
+    buf_add_span(b, span_from(text, from));
 }
 
 static void add_notes(struct buf *b, struct span key, struct span notes)
@@ -96,17 +102,16 @@ static void make_body(struct buf *b, const struct lab_result *given, struct span
     for (size_t i = 0; i < lab_fields_n; i++) {
         const struct lab_field *f = &lab_fields[i];
         struct span v = *lab_field_at(&lab, f);
-        if (strcmp(f->name, "notes") == 0) {
+        if (f->offset == offsetof(struct lab_result, notes)) {
             buf_json_key(b, f->godata);
             add_notes(b, key, v);
         } else if (span_has(v)) {
-            struct buf code;
-            buf_init(&code, BODY_MAX);
+            buf_json_key(b, f->godata);
+            buf_addc(b, '"');
             if (f->prefix && !span_starts(v, "LNG_"))
-                buf_adds(&code, f->prefix);
-            buf_add_span(&code, v);
-            buf_json_opt(b, f->godata, buf_span(&code));
-            buf_clear(&code);
+                buf_adds(b, f->prefix);
+            buf_json_inner(b, v);
+            buf_addc(b, '"');
         }
     }
     buf_addc(b, '}');

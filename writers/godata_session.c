@@ -128,8 +128,10 @@ static void memory_put(const struct writer *w, const char *key, int64_t v)
 static bool take_try(struct writer *w, int64_t now_us)
 {
     int64_t blocked_us = memory_get(w, "login_blocked_until"), oldest_us = INT64_MAX;
-    if (blocked_us > now_us + LOGIN_WINDOW_US)          /* the clock was set back */
+    if (blocked_us > now_us + LOGIN_WINDOW_US) {        /* the clock was set back */
         blocked_us = now_us + LOGIN_WINDOW_US;
+        memory_put(w, "login_blocked_until", blocked_us);
+    }
     if (blocked_us > now_us) {
         pause_writer(w, "LOGIN_BLOCKED", "Go.Data blocked the account's logins for a while", blocked_us);
         return false;
