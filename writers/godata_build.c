@@ -74,8 +74,7 @@ static void add_harmless(struct buf *b, struct span text)
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] != '[' && text.p[i] != '\r')
             continue;
-        struct span rest = span_from(text, i);
-        bool is_marker = span_starts(rest, "[labrelay ") || span_starts(rest, "[/labrelay]");
+        bool is_marker = text.p[i] == '[' && (span_starts(span_from(text, i), "[labrelay ") || span_starts(span_from(text, i), "[/labrelay]"));
         buf_add(b, text.p + from, i - from);
         buf_addc(b, is_marker ? '(' : text.p[i] == '\r' ? '\n' : '[');
         from = i + 1;

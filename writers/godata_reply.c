@@ -126,6 +126,7 @@ void godata_reply_parse(const struct http_answer *a, struct godata_reply *out)
 {
     *out = (struct godata_reply){.phase = a->phase, .status = a->phase == HTTP_ANSWERED ? a->status : 0, .is_empty = a->body.n == 0,
                                  .retry_after_us = a->retry_after_us};
+    (void)snprintf(out->error, sizeof out->error, "%.95s", a->error);
     if (a->phase != HTTP_ANSWERED || a->body.n == 0)
         return;
     json_t *v = json_loadb(a->body.p, a->body.n, JSON_REJECT_DUPLICATES, NULL);
@@ -249,6 +250,7 @@ static void judge_refusal(const struct godata_reply *r, enum godata_access acces
 void godata_judge(const struct godata_reply *r, enum godata_access access, bool is_token_good, struct godata_judgement *out)
 {
     *out = (struct godata_judgement){.verdict = VERDICT_UNKNOWN, .retry_after_us = r->retry_after_us};
+    (void)snprintf(out->detail, sizeof out->detail, "%s", r->error);
     switch (r->phase) {
     case HTTP_NOT_SENT: say(out, VERDICT_UNREACHABLE, "UNREACHABLE"); return;
     case HTTP_SENT: say_open(out, access, "NO_ANSWER"); return;

@@ -23,6 +23,7 @@ struct godata_reply {
     char fields[96];            /* 422: names in details.codes */
     bool is_taken_id;           /* 422: codes.id is uniqueness */
     int64_t retry_after_us;
+    char error[96];             /* the client's word when there was no answer: "SSL peer certificate … was not OK" */
 };
 
 enum godata_access { GODATA_READ, GODATA_WRITE };       /* read: an unknown end changed nothing */

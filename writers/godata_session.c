@@ -64,8 +64,11 @@ struct writer {
 
 /* ---- pauses ---- */
 
+/* The engine logs the first reason of a pause; another one behind it is logged here. */
 static void pause_writer(struct writer *w, const char *reason, const char *detail, int64_t until_us)
 {
+    if (w->reason && reason && strcmp(w->reason, reason) != 0)
+        log_event(LOG_ERROR, "writer paused", log_word("writer", w->name), log_word("reason", reason), log_text("detail", detail ? detail : ""));
     (void)snprintf(w->reason_room, sizeof w->reason_room, "%s", reason && reason[0] ? reason : "UNREACHABLE");
     (void)snprintf(w->detail, sizeof w->detail, "%s", detail ? detail : "");
     w->reason = w->reason_room;

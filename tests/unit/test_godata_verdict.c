@@ -153,6 +153,18 @@ static void test_details(void **state)
     }
 }
 
+static void test_detail_without_answer(void **state)
+{
+    (void)state;
+    const struct http_answer a = {.phase = HTTP_NOT_SENT, .error = "SSL peer certificate or SSH remote key was not OK"};
+    struct godata_reply r;
+    struct godata_judgement j;
+    godata_reply_parse(&a, &r);
+    godata_judge(&r, GODATA_WRITE, false, &j);
+    assert_int_equal(j.verdict, VERDICT_UNREACHABLE);
+    assert_string_equal(j.detail, a.error);
+}
+
 static void test_urls(void **state)         /* [item 139] ids only, and encoded */
 {
     (void)state;
@@ -175,7 +187,7 @@ static void test_urls(void **state)         /* [item 139] ids only, and encoded 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_401_of_a_good_token), cmocka_unit_test(test_details), cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_rows), cmocka_unit_test(test_401_of_a_good_token), cmocka_unit_test(test_details), cmocka_unit_test(test_detail_without_answer), cmocka_unit_test(test_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
