@@ -147,9 +147,9 @@ def learn():
 
 
 def some(hits, is_full):
-    """Hits to try: the first, one in the middle, a late one; the very last may not come again, background work counts too."""
+    """Hits to try. The very last may not come again, background work counts too; a run that does not die there is no failure."""
     if is_full:
-        return sorted({1 + i * max(1, hits - 1) // 12 for i in range(12)} & set(range(1, hits + 1)))
+        return sorted({1 + i * (hits - 1) // 11 for i in range(12)})
     return sorted({1, (hits + 1) // 2} & set(range(1, hits + 1)))
 
 
