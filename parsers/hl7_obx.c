@@ -21,15 +21,38 @@ struct rec_list hl7_list_done(const struct hl7_list *l)
     return (struct rec_list){l->v, l->n};
 }
 
+struct span hl7_list_join(struct arena *a, const struct hl7_list *l)
+{
+    size_t n = 0;
+    if (l->n < 2)
+        return l->n ? l->v[0] : SPAN_ABSENT;
+    for (size_t i = 0; i < l->n; i++)
+        n += l->v[i].n + 1;
+    char *p = arena_alloc(a, n + 1);
+    if (!p)
+        return SPAN_ABSENT;
+    n = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (i)
+            p[n++] = '\n';
+        if (l->v[i].n)
+            memcpy(p + n, l->v[i].p, l->v[i].n);
+        n += l->v[i].n;
+    }
+    return span_make(p, n);
+}
+
 void hl7_notes_add(struct hl7_ctx *x, const struct hl7_groups *g, struct hl7_notes notes, struct hl7_list *l)
 {
     for (uint32_t i = notes.first; i != HL7_NONE; i = g->note[i].next) {
-        struct span f = hl7_field(x, &x->segs[g->note[i].seg], 3), rep, text = SPAN_ABSENT;
+        struct span f = hl7_field(x, &x->segs[g->note[i].seg], 3), rep, text;
+        struct hl7_list lines = {0};
         while (hl7_next_rep(x, &f, &rep)) {
-            struct span t = hl7_leaf(x, rep);
-            if (t.n)
-                text = text.n ? HL7_CAT(x->a, text, SPAN_LIT("\n"), t) : t;
+            text = hl7_leaf(x, rep);
+            if (text.n)
+                hl7_list_add(x->a, &lines, text);
         }
+        text = hl7_list_join(x->a, &lines);
         if (text.n)
             hl7_list_add(x->a, l, text);
     }
@@ -350,25 +373,6 @@ static void gather_one(struct hl7_ctx *x, struct gather *g, const struct rec_obs
             g->codings[g->n_codings++] = o->value.codings.v[i];
 }
 
-static struct span join(struct arena *a, const struct hl7_list *l)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < l->n; i++)
-        n += l->v[i].n + 1;
-    char *p = arena_alloc(a, n + 1);
-    if (!p)
-        return SPAN_ABSENT;
-    n = 0;
-    for (size_t i = 0; i < l->n; i++) {
-        if (i)
-            p[n++] = '\n';
-        if (l->v[i].n)
-            memcpy(p + n, l->v[i].p, l->v[i].n);
-        n += l->v[i].n;
-    }
-    return span_make(p, n);
-}
-
 static void join_parts(struct merger *m, uint32_t k)
 {
     struct hl7_ctx *x = m->x;
@@ -386,9 +390,9 @@ static void join_parts(struct merger *m, uint32_t k)
                 o->unit = m->parts[i - 1].o.unit;
     } else if (g.n_values > 1) {
         o->value = (struct rec_value){.type = g.is_coded ? REC_V_CODED : REC_V_TEXT, .data_type = type, .path = path};
-        o->value.text = join(x->a, &g.texts);
+        o->value.text = hl7_list_join(x->a, &g.texts);
         o->value.repeats = hl7_list_done(&g.texts);
-        o->value.raw = join(x->a, &g.raws);
+        o->value.raw = hl7_list_join(x->a, &g.raws);
         o->value.is_number_odd = g.has_number;
         if (g.is_coded)
             o->value.codings = (struct rec_codes){g.codings, g.n_codings, first.value.codings.text};

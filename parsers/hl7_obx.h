@@ -9,6 +9,7 @@
 struct hl7_list { struct span *v; size_t n, cap; };         /* grows in the arena */
 void hl7_list_add(struct arena *a, struct hl7_list *l, struct span s);
 struct rec_list hl7_list_done(const struct hl7_list *l);
+struct span hl7_list_join(struct arena *a, const struct hl7_list *l);    /* with line feeds between */
 /* NTE-3 of a chain, repetitions as lines, appended to l. */
 void hl7_notes_add(struct hl7_ctx *x, const struct hl7_groups *g, struct hl7_notes notes, struct hl7_list *l);
 

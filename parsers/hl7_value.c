@@ -46,27 +46,6 @@ static struct span strip_tail(const struct hl7_ctx *x, struct span s)
     return s;
 }
 
-static struct span join_lines(struct hl7_ctx *x, const struct hl7_list *l)
-{
-    size_t len = 0;
-    if (l->n < 2)
-        return l->n ? l->v[0] : SPAN_ABSENT;
-    for (size_t i = 0; i < l->n; i++)
-        len += l->v[i].n + 1;
-    char *p = arena_alloc(x->a, len);
-    if (!p)
-        return SPAN_ABSENT;
-    len = 0;
-    for (size_t i = 0; i < l->n; i++) {
-        if (i)
-            p[len++] = '\n';
-        if (l->v[i].n)
-            memcpy(p + len, l->v[i].p, l->v[i].n);
-        len += l->v[i].n;
-    }
-    return span_make(p, len);
-}
-
 /* The texts of all repetitions; a single one costs nothing. */
 static void read_texts(struct hl7_ctx *x, struct span f, bool is_exact, struct rec_value *v)
 {
@@ -81,7 +60,7 @@ static void read_texts(struct hl7_ctx *x, struct span f, bool is_exact, struct r
         if (t.n)
             hl7_list_add(x->a, &l, t);
     }
-    v->text = join_lines(x, &l);
+    v->text = hl7_list_join(x->a, &l);
     if (l.n > 1)
         v->repeats = hl7_list_done(&l);
 }
@@ -194,7 +173,7 @@ static void read_coded(struct hl7_ctx *x, struct span f, bool is_plain, struct r
         v->codings.v = all;
         v->codings.n = n;
     }
-    v->text = join_lines(x, &texts);
+    v->text = hl7_list_join(x->a, &texts);
     v->type = v->text.n ? REC_V_CODED : REC_V_NONE;
     if (texts.n > 1)
         v->repeats = hl7_list_done(&texts);

@@ -105,6 +105,25 @@ static void linear(void **state)
     }
 }
 
+/* A note of many lines needs memory for its lines, not for each beginning of them. */
+static void long_note(void **state)
+{
+    (void)state;
+    enum { LINES = 8000 };
+    char *text = malloc(LINES * 20 + 500);
+    assert_non_null(text);
+    size_t n = (size_t)snprintf(text, 400, MSH_V("2.5.1") PID1 OBR1 OBX1 "NTE|1||first");
+    for (int i = 0; i < LINES; i++)
+        n += (size_t)snprintf(text + n, 20, "~line %d of it", i);
+    struct arena *a = arena_new((size_t)4 << 20);
+    struct parse_result r;
+    struct err e = ERR_INIT;
+    assert_int_equal(hl7v2_parser.parse(NULL, span_make(text, n), a, &r, &e), 0);
+    assert_true(r.v[0].records[0].observations[0].notes.v[0].n > LINES * 10);
+    arena_free(a);
+    free(text);
+}
+
 static void document_is_linear(void **state)
 {
     (void)state;
@@ -128,6 +147,6 @@ static void document_is_linear(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(any_order), cmocka_unit_test(cut_and_broken), cmocka_unit_test(linear), cmocka_unit_test(document_is_linear)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_order), cmocka_unit_test(cut_and_broken), cmocka_unit_test(linear), cmocka_unit_test(long_note), cmocka_unit_test(document_is_linear)};
     return cmocka_run_group_tests_name("hl7_props", tests, NULL, NULL);
 }
