@@ -155,15 +155,20 @@ struct span arena_dup(struct arena *a, struct span s)
 
 struct span arena_printf(struct arena *a, const char *fmt, ...)
 {
+    char few[256]; /* most texts are short: formatted once, then copied */
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(few, sizeof few, fmt, ap);
     va_end(ap);
     if (n < 0)
         return SPAN_ABSENT;
     char *p = arena_alloc(a, (size_t)n + 1);
     if (!p)
         return SPAN_ABSENT;
+    if ((size_t)n < sizeof few) {
+        memcpy(p, few, (size_t)n + 1);
+        return span_make(p, (size_t)n);
+    }
     va_start(ap, fmt);
     (void)vsnprintf(p, (size_t)n + 1, fmt, ap);
     va_end(ap);

@@ -53,6 +53,8 @@ static bool reserve(struct buf *b, size_t n)
         size_t cap = b->cap ? b->cap : 256;
         while (cap < need)
             cap *= 2;
+        if (cap - 1 > b->max)   /* buf_addc() trusts that cap never lets it past max */
+            cap = b->max + 1;
         b->p = xrealloc(b->p, cap);
         b->cap = cap;
     }
@@ -78,7 +80,7 @@ void buf_adds(struct buf *b, const char *s)
     buf_add(b, s, strlen(s));
 }
 
-void buf_addc(struct buf *b, char c)
+void buf_add_byte(struct buf *b, char c)
 {
     buf_add(b, &c, 1);
 }
@@ -120,11 +122,10 @@ void buf_drop_front(struct buf *b, size_t n)
     b->n -= n;
 }
 
-void buf_json_span(struct buf *b, struct span s)
+void buf_json_inner(struct buf *b, struct span s)
 {
     static const char hex[] = "0123456789abcdef";
     size_t i = 0, from = 0;
-    buf_addc(b, '"');
     while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
         size_t len = 1;
@@ -135,7 +136,9 @@ void buf_json_span(struct buf *b, struct span s)
                 continue;
             }
         } else if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
-            i++;
+            do
+                i++;
+            while (i < s.n && (c = (unsigned char)s.p[i]) >= 0x20 && c < 0x7f && c != '"' && c != '\\');
             continue;
         }
         buf_add(b, s.p + from, i - from);
@@ -158,6 +161,12 @@ void buf_json_span(struct buf *b, struct span s)
         from = i;
     }
     buf_add(b, s.n ? s.p + from : "", i - from);
+}
+
+void buf_json_span(struct buf *b, struct span s)
+{
+    buf_addc(b, '"');
+    buf_json_inner(b, s);
     buf_addc(b, '"');
 }
 

@@ -21,7 +21,16 @@ struct span buf_span(const struct buf *b);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_span(struct buf *b, struct span s);
 void buf_adds(struct buf *b, const char *s);
-void buf_addc(struct buf *b, char c);
+void buf_add_byte(struct buf *b, char c);                   /* slow path of buf_addc */
+static inline void buf_addc(struct buf *b, char c)
+{
+    if (b->n + 1 < b->cap && !b->is_full) {
+        b->p[b->n++] = c;
+        b->p[b->n] = '\0';
+    } else {
+        buf_add_byte(b, c);
+    }
+}
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_add_int(struct buf *b, int64_t v);
 void buf_drop_front(struct buf *b, size_t n);               /* moves the rest to the start */
@@ -29,6 +38,8 @@ void buf_drop_front(struct buf *b, size_t n);               /* moves the rest to
 /* A JSON string literal with quotes. Invalid UTF-8 becomes U+FFFD: callers that must not alter bytes validate first. */
 void buf_json_span(struct buf *b, struct span s);
 void buf_json_str(struct buf *b, const char *s);
+/* The inside of a JSON string literal, without the quotes: for texts put together from parts. */
+void buf_json_inner(struct buf *b, struct span s);
 /* `"key":` with a comma before it unless the last byte opened the object or array. Key must be plain ASCII. */
 void buf_json_key(struct buf *b, const char *key);
 /* comma for array elements under the same rule */

@@ -13,7 +13,10 @@
 #define LINE_MAX_BYTES 1000
 #define WORD_MAX_BYTES 96
 
+#define HOLD_MAX_BYTES ((size_t)64 << 10)
+
 static enum log_level level_now = LOG_INFO;
+static _Thread_local struct { bool is_on; size_t n; char p[HOLD_MAX_BYTES]; } held;
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
 void log_set_level(enum log_level l)
@@ -110,6 +113,12 @@ static void put_field(struct line *l, const struct log_field *f)
     }
 }
 
+static void emit(const char *p, size_t n)
+{
+    ssize_t w = write(STDERR_FILENO, p, n);
+    (void)w; /* a log that cannot be written must not stop the flow */
+}
+
 void log_event_v(enum log_level lv, const char *event, const struct log_field *f, size_t n)
 {
     if (lv > log_get_level())
@@ -128,8 +137,28 @@ void log_event_v(enum log_level lv, const char *event, const struct log_field *f
     for (; i < n; i++)
         put_field(&l, &f[i]);
     l.p[l.n++] = '\n';
-    ssize_t w = write(STDERR_FILENO, l.p, l.n);
-    (void)w; /* a log that cannot be written must not stop the flow */
+    if (!held.is_on) {
+        emit(l.p, l.n);
+        return;
+    }
+    if (held.n + l.n > HOLD_MAX_BYTES)
+        log_flush();
+    memcpy(held.p + held.n, l.p, l.n);
+    held.n += l.n;
+    if (lv <= LOG_WARNING)
+        log_flush();
+}
+
+void log_hold(void)
+{
+    held.is_on = true;
+}
+
+void log_flush(void)
+{
+    if (held.n)
+        emit(held.p, held.n);
+    held.n = 0;
 }
 
 void log_err(enum log_level l, const char *event, const struct err *e)

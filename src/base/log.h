@@ -4,7 +4,7 @@
  * There is no way to pass patient text: values are integers, or words (codes, names from the config, enum names) that keep only
  * [A-Za-z0-9._:^/@+,-] and at most 96 bytes; log_text() is for our own constant or err.text only and is quoted.
  * Levels: error = a human must act, warning = will have to, info = one line per hop, debug.
- * Thread: any; a line is one write(2).
+ * Thread: any; a line is one write(2), unless the thread holds its lines: the engine does, and lets them go after the commit.
  */
 #ifndef LABRELAY_LOG_H
 #define LABRELAY_LOG_H
@@ -37,6 +37,9 @@ void log_event_v(enum log_level l, const char *event, const struct log_field *f,
 #define log_event(level, event, ...) \
     log_event_v((level), (event), (const struct log_field[]){__VA_ARGS__}, \
                 sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+/* This thread's lines wait in memory (64 kB, then they go) until log_flush(); errors and warnings take all that waits along. */
+void log_hold(void);
+void log_flush(void);
 /* error kind, where and text of e as fields of one line */
 void log_err(enum log_level l, const char *event, const struct err *e);
 #endif

@@ -182,6 +182,7 @@ static int close_batch(struct engine *g)
     CRASH_POINT("after_reply");
     dispatch_send(g);
     free_answers(g);
+    log_flush();
     return 0;
 }
 
@@ -280,6 +281,7 @@ static int turn(struct engine *g, struct mail *list)
 int engine_run(struct engine *g)
 {
     int64_t idle_at = 0;
+    log_hold();
     while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE)) {
         int64_t now = clock_now_us(), mono = clock_mono_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
         if (due >= 0 && due - now < wait)
@@ -299,5 +301,7 @@ int engine_run(struct engine *g)
     /* Stop: what was taken is committed; what still waits in the inbox was promised nothing. */
     struct err e = ERR_INIT;
     (void)idle(g, &e);
-    return turn(g, mailbox_take_all(g->env.inbox));
+    int rc = turn(g, mailbox_take_all(g->env.inbox));
+    log_flush();
+    return rc;
 }

@@ -246,7 +246,7 @@ int store_open(struct store **out, const struct store_conf *conf, struct err *e)
     q->lock_fd = -1;
     q->window_us = 30 * DAY_US;
     if (take_lock(q, conf->path, e) != 0 || make_file(conf->path, e) != 0 ||
-        db_open(&q->d, conf->path, conf->path, SQLITE_OPEN_READWRITE, e) != 0 || set_up(q, e) != 0 || load_ids(q, e) != 0)
+        db_open(&q->d, conf->path, conf->path, SQLITE_OPEN_READWRITE, e) != 0 || set_up(q, e) != 0 || load_ids(q, e) != 0 || store_open_keys_load(q, e) != 0)
         goto bad;
     (void)sqlite3_wal_hook(q->d.db, on_log_grown, q);
     *out = q;
@@ -271,6 +271,7 @@ void store_close(struct store *q)
         (void)close(q->lock_fd);
     free(q->lock_path);
     free(q->counters);
+    free(q->open_keys);
     free(q);
 }
 

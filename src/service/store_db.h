@@ -16,13 +16,13 @@ enum store_stmt {
     ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
     ST_PUT_MESSAGE, ST_PUT_RAW, ST_FIND_DUPLICATE,
     ST_PUT_DELIVERY, ST_PUT_TEXT, ST_UPDATE_DELIVERY, ST_UPDATE_TEXT, ST_GET_STATE, ST_GET_DELIVERY,
-    ST_FIND_OPEN, ST_FIND_DUE, ST_NEXT_DUE,
+    ST_FIND_OPEN, ST_OPEN_KEYS, ST_FIND_DUE, ST_NEXT_DUE,
     ST_ACCOUNT, ST_COUNT, ST_GET_TARGET, ST_ADD_TARGET, ST_UPDATE_TARGET,
     ST_AUDIT, ST_GET_MEMORY, ST_PUT_MEMORY, ST_GET_CONFIG, ST_PUT_CONFIG,
     ST_PUT_WORD, ST_GET_WORD, ST_FIND_WORD, ST_GET_META, ST_PUT_META, ST_RECOVER,
     ST_EXPIRE_SCAN, ST_EXPIRE_BUSY, ST_SEAL_MESSAGE, ST_SEAL_OBSERVATIONS, ST_SEAL_DELIVERIES, ST_SEAL_ACCOUNTS, ST_KEEP_HASH, ST_DROP_HASHES,
     ST_ERASE_TEXT, ST_ERASE_DELIVERIES, ST_ERASE_ACCOUNTS, ST_ERASE_RAW, ST_ERASE_MESSAGE, ST_VACUUM,
-    ST_LOAD_MESSAGE, ST_LOAD_RAW, ST_DELIVERIES_OF, ST_LIST_DELIVERIES, ST_LIST_OPEN, ST_LIST_MESSAGES,
+    ST_LOAD_MESSAGE, ST_LOAD_RAW, ST_DELIVERIES_OF, ST_LIST_DELIVERIES, ST_LIST_OPEN, ST_COUNT_OPEN, ST_LIST_MESSAGES,
     ST_SUM_FRAMES, ST_SUM_DELIVERIES, ST_SUM_ACCOUNTS, ST_SUM_MESSAGES, ST_ACCOUNTED,
     ST_LIST_AUDIT, ST_ALL_AUDIT,
     STORE_STMTS
@@ -104,9 +104,15 @@ struct store {
     int64_t expire_after;               /* messages up to this id were looked at by store_expire */
     bool is_erased;                     /* the open batch erased something: the log holds old bytes until it is reset */
     bool is_log_dirty;                  /* the same, committed */
+    unsigned char *open_keys;           /* which result keys may have an open delivery: see store_open_keys_add() */
     int log_pages;                      /* in the write-ahead log after the last commit */
     int log_tried;                      /* the same when a reader last kept it from being emptied */
 };
+/* Most results come once: a filter in memory (two bits a key of 2^21) spares the look for open versions of a key that never had one.
+ * A bit is set for every open delivery ever written since the start and at the start for all that are open; none is ever cleared. */
+void store_open_keys_add(struct store *q, int64_t key8);
+bool store_open_keys_may_have(const struct store *q, int64_t key8);
+int  store_open_keys_load(struct store *q, struct err *e);
 /* Opens a batch if there is none. -1 when the store is dead or the batch is broken. */
 int  batch_begin(struct store *q, struct err *e);
 /* To be returned after a failed write: maps the error, rolls back, remembers. */

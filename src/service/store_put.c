@@ -183,6 +183,8 @@ static int write_delivery(struct store *q, const struct delivery *d, bool is_new
     if (!s)
         return -1;
     bind_delivery(s, d, word, key);
+    if (d->state <= DELIVERY_HELD && d->result_key && *d->result_key)
+        store_open_keys_add(q, key_number(d->result_key));
     if (put_run(q, s, "cannot store the delivery", e) != 0)
         return -1;
     if (is_new && !has_text(d))
@@ -248,13 +250,49 @@ int store_get_delivery(struct store *q, int64_t id, struct delivery *out, struct
     return rc < 0 ? -1 : !rc;
 }
 
+#define OPEN_KEYS_BITS ((uint64_t)1 << 21)
+
+static void open_key_bits(int64_t key8, uint64_t bit[2])
+{
+    bit[0] = (uint64_t)key8 % OPEN_KEYS_BITS;
+    bit[1] = ((uint64_t)key8 >> 32) % OPEN_KEYS_BITS;
+}
+
+void store_open_keys_add(struct store *q, int64_t key8)
+{
+    uint64_t bit[2];
+    open_key_bits(key8, bit);
+    for (size_t i = 0; i < 2; i++)
+        q->open_keys[bit[i] / 8] |= (unsigned char)(1 << bit[i] % 8);
+}
+
+bool store_open_keys_may_have(const struct store *q, int64_t key8)
+{
+    uint64_t bit[2];
+    open_key_bits(key8, bit);
+    return (q->open_keys[bit[0] / 8] >> bit[0] % 8 & 1) && (q->open_keys[bit[1] / 8] >> bit[1] % 8 & 1);
+}
+
+int store_open_keys_load(struct store *q, struct err *e)
+{
+    sqlite3_stmt *s = db_stmt(&q->d, ST_OPEN_KEYS, e);
+    int rc;
+    q->open_keys = xcalloc(1, OPEN_KEYS_BITS / 8);
+    if (!s)
+        return -1;
+    while ((rc = db_row(&q->d, s, "cannot read the open result keys", e)) == 1)
+        store_open_keys_add(q, sqlite3_column_int64(s, 0));
+    (void)sqlite3_reset(s);
+    return rc;
+}
+
 int store_find_open(struct store *q, const char *result_key, struct delivery **v, size_t *n, struct err *e)
 {
     unsigned char key[32];
     sqlite3_stmt *s;
     *v = NULL;
     *n = 0;
-    if (!result_key || !*result_key)
+    if (!result_key || !*result_key || !store_open_keys_may_have(q, key_number(result_key)))
         return 0;
     s = get_stmt(q, ST_FIND_OPEN, e);
     if (!s)

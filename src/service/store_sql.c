@@ -35,6 +35,7 @@ static const char *const sql[STORE_STMTS] = {
     [ST_GET_STATE] = "SELECT state FROM delivery WHERE id=?1",
     [ST_GET_DELIVERY] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM "WHERE d.id=?1",
     [ST_FIND_OPEN] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM "WHERE d.key8=?1 AND d.state<4 AND d.key=?2 ORDER BY d.id",
+    [ST_OPEN_KEYS] = "SELECT key8 FROM delivery WHERE state<4 AND key8 IS NOT NULL",
     [ST_FIND_DUE] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM
                     "WHERE d.writer=?1 AND d.next_us<=?2 AND d.state<3 AND d.state<>1 ORDER BY d.next_us,d.id LIMIT ?3",
     [ST_NEXT_DUE] = "SELECT next_us FROM delivery WHERE writer=?1 AND state<3 AND state<>1 ORDER BY next_us LIMIT 1",
@@ -82,6 +83,7 @@ static const char *const sql[STORE_STMTS] = {
     [ST_LIST_OPEN] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_open LEFT JOIN delivery_text t ON t.id=d.id "
                      "WHERE d.state<4 AND d.state=?2 AND d.id>?1 AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
                      " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
+    [ST_COUNT_OPEN] = "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state<4 LIMIT ?1)",
     [ST_LIST_MESSAGES] = "SELECT id,received_us,config,channel,control_id,kind,peer,reason,state,observations,raw_n FROM message"
                          " WHERE id>?1 AND (?2<0 OR state=?2) AND (?3<0 OR channel=?3) AND (?4='' OR reason=?4) ORDER BY id LIMIT ?5",
     [ST_SUM_FRAMES] = "SELECT channel,what,n FROM counter ORDER BY 1,2",

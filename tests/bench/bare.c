@@ -31,7 +31,7 @@ struct bare {
     int stop;
 };
 
-static char *dup(struct span s)
+static char *copy_of(struct span s)
 {
     return xstrndup(s.n ? s.p : "", s.n);
 }
@@ -58,9 +58,9 @@ static void learn(struct bare *b, const struct frame *f)
             struct delivery *d = &b->rows[b->n_rows++];
             char lane[128];
             (void)snprintf(lane, sizeof lane, "%s/s:%.*s", wc ? wc->name : "", SPAN_ARG(bu.lane_hint));
-            *d = (struct delivery){.parts = 1, .path = dup(r->observations[k].path), .route = xstrdup(rr.route ? rr.route : ""), .config = 1,
-                                   .writer = xstrdup(wc ? wc->name : ""), .lane = xstrdup(lane), .result_key = dup(bu.result_key), .who = dup(bu.who),
-                                   .body = dup(bu.body), .state = rr.action == RULE_HOLD || bu.hold ? DELIVERY_HELD : DELIVERY_READY,
+            *d = (struct delivery){.parts = 1, .path = copy_of(r->observations[k].path), .route = xstrdup(rr.route ? rr.route : ""), .config = 1,
+                                   .writer = xstrdup(wc ? wc->name : ""), .lane = xstrdup(lane), .result_key = copy_of(bu.result_key), .who = copy_of(bu.who),
+                                   .body = copy_of(bu.body), .state = rr.action == RULE_HOLD || bu.hold ? DELIVERY_HELD : DELIVERY_READY,
                                    .reason = xstrdup(rr.action == RULE_HOLD ? rr.reason : bu.hold ? bu.hold : ""), .detail = xstrdup(""),
                                    .person_id = xstrdup(""), .person_type = xstrdup(""), .remote_id = xstrdup(""), .observation_index = (unsigned)k};
         }
