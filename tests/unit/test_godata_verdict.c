@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "fsutil.h"
 #include "godata_reply.h"
 #include "godata_work.h"
 
@@ -165,6 +166,67 @@ static void test_detail_without_answer(void **state)
     assert_string_equal(j.detail, a.error);
 }
 
+/* Answers recorded from a real server, as a write would take them. */
+static const struct { const char *name; enum verdict write; const char *reason; } recorded[] = {
+    {"04-no-token", VERDICT_UNAUTHORIZED, "TOKEN"}, {"05-garbage-token-raw", VERDICT_UNAUTHORIZED, "TOKEN"}, {"07-login-bad-password", VERDICT_REJECTED, "HTTP_401"},
+    {"11-login-ok", VERDICT_DELIVERED, ""}, {"12-older-token-after-second-login", VERDICT_UNAUTHORIZED, "TOKEN"}, {"15-outbreaks-list", VERDICT_DELIVERED, ""},
+    {"17-outbreak-not-allowed", VERDICT_RETRY_LATER, "WRONG_OUTBREAK"}, {"18-outbreak-unknown", VERDICT_RETRY_LATER, "WRONG_OUTBREAK"},
+    {"31-case-create-other-outbreak-forbidden", VERDICT_RETRY_LATER, "WRONG_OUTBREAK"}, {"38-case-get-unknown", VERDICT_REJECTED, "PERSON_GONE"},
+    {"40-case-patch-not-routed", VERDICT_REJECTED, "HTTP_404"}, {"41-lab-create", VERDICT_DELIVERED, ""}, {"45-lab-create-hl7-date-rejected", VERDICT_REJECTED, "HTTP_422"},
+    {"48-lab-create-array-500", VERDICT_REJECTED, "HTTP_500"}, {"49-lab-create-questionnaire-string-500", VERDICT_REJECTED, "HTTP_500"},
+    {"50-lab-create-malformed-json", VERDICT_REJECTED, "HTTP_400"}, {"52-lab-create-unknown-case", VERDICT_REJECTED, "PERSON_GONE"}, {"56-lab-update", VERDICT_DELIVERED, ""},
+    {"58-lab-update-unknown", VERDICT_REJECTED, "DELETED_IN_GODATA"}, {"60-lab-delete-forbidden-for-role", VERDICT_RETRY_LATER, "MISSING_PERMISSION"},
+    {"66-contact-via-case-route-404", VERDICT_REJECTED, "PERSON_GONE"}, {"67-coc-lab-create-401-no-acl", VERDICT_UNAUTHORIZED, "TOKEN"}, {"69-attachment-upload-same-id", VERDICT_UNKNOWN, "ID_TAKEN"},
+    {"72-viewer-lab-create-forbidden", VERDICT_RETRY_LATER, "MISSING_PERMISSION"}, {"73-body-over-10mb", VERDICT_REJECTED, "TOO_LARGE"}, {"74-lab-delete", VERDICT_DELIVERED, ""},
+    {"75-lab-delete-again", VERDICT_REJECTED, "DELETED_IN_GODATA"}, {"78-contact-gone-after-convert", VERDICT_REJECTED, "PERSON_GONE"},
+    {"82-case-create-id-of-deleted", VERDICT_UNKNOWN, "DUPLICATE_KEY"}, {"83-filter-too-long-431", VERDICT_REJECTED, "HTTP_431"}, {"84-filter-bad-json", VERDICT_REJECTED, "HTTP_400"},
+    {"86-after-logout", VERDICT_UNAUTHORIZED, "TOKEN"}, {"87-expired-token-first-use", VERDICT_UNAUTHORIZED, "TOKEN"}, {"88-expired-token-second-use", VERDICT_UNAUTHORIZED, "TOKEN"},
+    {"89-login-locked-out-right-password", VERDICT_RETRY_LATER, "LOGIN_BLOCKED"}, {"90-bearer-unknown-token-no-answer", VERDICT_UNKNOWN, "NO_ANSWER"},
+};
+
+static void judge_recorded(const char *text, const char *name, enum verdict v, const char *reason)
+{
+    json_t *file = json_loads(text, 0, NULL), *response = json_object_get(file, "response"), *body = json_object_get(response, "body");
+    const int status = (int)json_integer_value(json_object_get(response, "status"));
+    struct http_answer a = {.phase = status ? HTTP_ANSWERED : HTTP_SENT, .status = status};
+    char *dump = json_is_object(body) || json_is_array(body) ? json_dumps(body, 0) : NULL;
+    struct godata_reply r;
+    struct godata_judgement j;
+    assert_non_null(file);
+    buf_init(&a.body, 1 << 20);
+    buf_adds(&a.body, dump ? dump : json_is_string(body) ? json_string_value(body) : "");
+    godata_reply_parse(&a, &r);
+    godata_judge(&r, GODATA_WRITE, false, &j);
+    if (j.verdict != v || strcmp(j.reason, reason) != 0)
+        fail_msg("%s: %s %s, expected %s %s", name, verdict_name(j.verdict), j.reason, verdict_name(v), reason);
+    godata_reply_clear(&r);
+    http_answer_clear(&a);
+    free(dump);
+    json_decref(file);
+}
+
+static void test_recorded_answers(void **state)
+{
+    (void)state;
+    const char *shared = getenv("LABRELAY_SHARED");
+    for (size_t i = 0; i < sizeof recorded / sizeof recorded[0]; i++) {
+        struct err e = ERR_INIT;
+        struct buf path, text;
+        buf_init(&path, 4096);
+        buf_init(&text, 8 << 20);
+        buf_addf(&path, "%s/godata-transcripts/%s.json", shared ? shared : "../shared", recorded[i].name);
+        int rc = fs_load(path.p, &text, &e);
+        if (rc == 0)
+            judge_recorded(text.p, recorded[i].name, recorded[i].write, recorded[i].reason);
+        else
+            print_message("# SKIP %s is not there\n", path.p);
+        buf_clear(&path);
+        buf_clear(&text);
+        if (rc != 0)
+            skip();
+    }
+}
+
 static void test_urls(void **state)         /* [item 139] ids only, and encoded */
 {
     (void)state;
@@ -187,7 +249,8 @@ static void test_urls(void **state)         /* [item 139] ids only, and encoded 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_401_of_a_good_token), cmocka_unit_test(test_details), cmocka_unit_test(test_detail_without_answer), cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_rows), cmocka_unit_test(test_401_of_a_good_token), cmocka_unit_test(test_details), cmocka_unit_test(test_detail_without_answer), cmocka_unit_test(test_recorded_answers),
+        cmocka_unit_test(test_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
