@@ -102,7 +102,7 @@ int  store_recover(struct store *q, int64_t now_us, int64_t settle_us, int64_t *
  * first, at most max a call; their numbers go to sealed totals, which store_sum() adds in. Part of the open batch: commit it. */
 int  store_expire(struct store *q, int64_t before_us, size_t max, size_t *n_out, struct err *e);
 
-/* --- reading, any thread, own connection. A call is one short snapshot (ERR_TEMP after 2 s) unless store_reader_begin() holds one. --- */
+/* --- reading, any thread, own connection. A call is one short snapshot (ERR_TEMP after 2 s, sums 30 s) unless store_reader_begin() holds one. --- */
 int  store_reader_open(struct store_reader **out, const char *path, struct err *e);
 void store_reader_close(struct store_reader *r);
 /* One snapshot for several calls (both sums of verify must see the same moment). Keeps the log from being reset: end it soon. */

@@ -1,7 +1,7 @@
 /*
  * NAME store_read - lists, sums and checks, over a read-only connection of their own.
  * Works beside a running engine and without one. In a folder that cannot be written, a store that was closed cleanly is read as it stands.
- * A call is one snapshot and is cut off after 2 s (10 min inside store_reader_begin(), for verify), so that the engine's log can be emptied again.
+ * A call is one snapshot and is cut off after 2 s (sums 30 s; 10 min inside store_reader_begin(), for verify), so that the engine's log can be emptied again.
  * DIAGNOSTICS ERR_CONFIG no such store, no permission, damaged; ERR_TEMP too slow; ERR_INPUT a filter names a state that does not exist.
  */
 #include <errno.h>
@@ -16,7 +16,9 @@
 #include "xmem.h"
 
 #define CALL_US (INT64_C(2) * 1000000)
+#define SUM_US (INT64_C(30) * 1000000)          /* every row is counted: about 0.5 s for a million */
 #define SNAPSHOT_US (INT64_C(600) * 1000000)
+#define FEW_OPEN 20000
 #define SLICE 32            /* messages of one snapshot in store_each_message */
 
 struct store_reader {
@@ -352,11 +354,26 @@ int store_load_deliveries_of(struct store_reader *r, int64_t message_id, struct 
     return deliveries_from_rows(&r->d, s, "cannot list deliveries", v, n, e);
 }
 
+/* Few open ones are found through their index however long the history is; many are met soon by reading on in order of ids. */
+static int are_few_open(struct store_reader *r, bool *out, struct err *e)
+{
+    sqlite3_stmt *s = read_stmt(r, ST_COUNT_OPEN, e);
+    int rc;
+    if (!s)
+        return -1;
+    bind_int(s, 1, FEW_OPEN + 1);
+    rc = db_row(&r->d, s, "cannot list deliveries", e);
+    *out = rc == 1 && sqlite3_column_int64(s, 0) <= FEW_OPEN;
+    (void)sqlite3_reset(s);
+    return rc < 0 ? -1 : 0;
+}
+
 int store_list_deliveries(struct store_reader *r, const struct store_filter *f, struct delivery **v, size_t *n, struct err *e)
 {
     enum delivery_state state = DELIVERY_READY;
     int64_t word[3];
     const char *text[3] = {f->writer, f->reason, f->channel};
+    bool is_few = false;
     sqlite3_stmt *s;
     *v = NULL;
     *n = 0;
@@ -368,7 +385,9 @@ int store_list_deliveries(struct store_reader *r, const struct store_filter *f, 
         if (word[i] == -2)
             return 0;
     }
-    s = read_stmt(r, f->state && state <= DELIVERY_HELD ? ST_LIST_OPEN : ST_LIST_DELIVERIES, e);
+    if (f->state && state <= DELIVERY_HELD && are_few_open(r, &is_few, e) != 0)
+        return -1;
+    s = read_stmt(r, is_few ? ST_LIST_OPEN : ST_LIST_DELIVERIES, e);
     if (!s)
         return -1;
     bind_int(s, 1, f->after_id);
@@ -421,6 +440,8 @@ int store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx,
     int rc;
     if (!s)
         return -1;
+    if (!r->is_held)
+        r->deadline_us = clock_mono_us() + SUM_US;
     while ((rc = db_row(&r->d, s, "cannot sum", e)) == 1)
         if (sum_row(r, s, what, fn, ctx, e) != 0) {
             (void)sqlite3_reset(s);
