@@ -2,7 +2,7 @@
  * courier - threads that carry tasks to a remote system, one request at a time each, and post them back.
  *
  * A task is owned by whoever holds it: courier_post() gives it away, it comes back through the `answers` mailbox with its verdict set and
- * with mail.kind and mail.bytes as they were posted. Every posted task comes back, in any order. Couriers never touch the store or a
+ * with mail.kind (not negative) and mail.bytes as they were posted. Every posted task comes back, in any order. Couriers never touch the store or a
  * writer's state. Thread: open, post and close from the engine.
  */
 #ifndef LABRELAY_COURIER_H
