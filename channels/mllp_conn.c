@@ -286,6 +286,7 @@ static void answer_busy(struct mllp_conn *c, struct span head, const char *reaso
     h->env.count(h->env.name, "refused", 1);
     struct place *p = place_new(c, now);
     answer_place(c, p, &payload, span_has(payload), false, now);
+    free((void *)(uintptr_t)payload.p);
 }
 
 void hub_reply(struct mllp_hub *h, const struct reply *r)
