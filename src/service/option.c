@@ -72,6 +72,17 @@ static int check_twice(struct block *b, struct option_args *a, const struct opti
     return 0;
 }
 
+/* An option that stands there, though its line could not be read, is not missing as well. */
+static void mark_seen(struct block *b, struct span name, unsigned line)
+{
+    for (size_t l = 0; l < b->r->n_layers; l++) {
+        const struct option_table *t = b->r->layers[l].table;
+        const struct option_row *row = row_find(t, name);
+        if (row && !b->seen[l][row - t->rows].is_set)
+            b->seen[l][row - t->rows] = (struct seen){line, true};
+    }
+}
+
 static void unknown(struct block *b, struct option_args *a)
 {
     const struct token *t = &a->stmt->v[a->i];
@@ -80,7 +91,10 @@ static void unknown(struct block *b, struct option_args *a)
         (void)option_error(a, NULL, "unexpected %s in %s: an option name is expected here", t->kind == TOKEN_STRING ? "string" : "sign", b->r->what);
         return;
     }
+    const char *near = text_nearest(t->text, b->names, b->n_names);
     char hint[96];
+    if (near)
+        mark_seen(b, span_of(near), t->at.line);
     (void)option_error(a, diag_guess(t->text, b->names, b->n_names, hint, sizeof hint), "unknown option \"%.*s\" in %s", SPAN_ARG(t->text), b->r->what);
 }
 
@@ -117,6 +131,9 @@ static void read_stmt(struct block *b, const struct lexer_stmt *s)
     bool took_block = false, is_read = true;
     while (a.i < s->n && is_read)
         is_read = read_one(b, &a, &took_block);
+    for (size_t i = a.i; !is_read && i < s->n; i++)
+        if (s->v[i].kind == TOKEN_WORD)
+            mark_seen(b, s->v[i].text, s->v[i].at.line);
     if (is_read && s->has_block && !took_block)
         diag_add(b->r->diag, DIAG_ERROR, s->block_at, NULL, "\"%s\" takes no block", a.name ? a.name : "");
 }
@@ -175,12 +192,19 @@ void option_free_values(const struct option_table *t, void *values)
         option_value_free(&t->rows[i], (char *)values + t->rows[i].offset);
 }
 
+static void add_syntax(struct buf *b, const struct option_row *r)
+{
+    for (const char *p = option_value_syntax(r); *p; p++)
+        buf_addc(b, r->type == OPT_CHOICE && !r->syntax && *p == ' ' ? '|' : *p);
+}
+
 void option_help(const struct option_table *t, struct buf *b)
 {
     for (size_t i = 0; i < t->n; i++) {
         const struct option_row *r = &t->rows[i];
         size_t from = b->n;
-        buf_addf(b, "    %s %s", r->name, option_value_syntax(r));
+        buf_addf(b, "    %s ", r->name);
+        add_syntax(b, r);
         size_t width = b->n - from;
         while (width++ < 36)
             buf_addc(b, ' ');
@@ -206,11 +230,25 @@ static void add_mdoc_text(struct buf *b, const char *s)
     }
 }
 
+/* One quoted argument: quotes are doubled, choices get bars. */
+static void add_mdoc_argument(struct buf *b, const char *s, bool are_choices)
+{
+    buf_addc(b, '"');
+    for (; *s; s++) {
+        if (*s == '"')
+            buf_adds(b, "\\(dq");
+        else
+            buf_addc(b, are_choices && *s == ' ' ? '|' : *s);
+    }
+    buf_adds(b, "\"\n");
+}
+
 void option_mdoc(const struct option_table *t, struct buf *b)
 {
     for (size_t i = 0; i < t->n; i++) {
         const struct option_row *r = &t->rows[i];
-        buf_addf(b, ".It Ic %s Ar \"%s\"\n", r->name, option_value_syntax(r));
+        buf_addf(b, ".It Ic %s Ar ", r->name);
+        add_mdoc_argument(b, option_value_syntax(r), r->type == OPT_CHOICE && !r->syntax);
         add_mdoc_text(b, r->help && r->help[0] ? r->help : r->name);
         buf_adds(b, ".\n");
         if (r->is_required)

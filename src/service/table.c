@@ -158,11 +158,12 @@ static void fold_key(struct table *t, size_t row, size_t k)
         c->text = folded;
 }
 
-static bool same_values(const struct table *t, size_t x, size_t y)
+/* Do two rows say the same, apart from their key and from what is there for people? */
+static bool same_result(const struct table *t, size_t x, size_t y)
 {
     for (size_t c = 0; c < t->csv.n_columns; c++) {
         const char *name = t->csv.columns[c].text.p;
-        if (strcmp(name, "language") == 0 || strcmp(name, "name") == 0 || strcmp(name, "display") == 0 || strcmp(name, "source") == 0)
+        if ((int)c == t->keys[0] || strcmp(name, "language") == 0 || strcmp(name, "name") == 0 || strcmp(name, "display") == 0 || strcmp(name, "source") == 0)
             continue;
         if (!span_eq(t->csv.cells[x * t->csv.n_columns + c].text, t->csv.cells[y * t->csv.n_columns + c].text))
             return false;
@@ -178,7 +179,7 @@ static void insert_row(struct table *t, size_t row, struct diag *d)
     int64_t other = table_find(t, keys);
     if (other != TABLE_NONE) {
         /* one word of two languages ("positive") is the same text twice and says the same: no mistake */
-        if (t->folded && same_values(t, row, (size_t)other))
+        if (t->folded && same_result(t, row, (size_t)other))
             return;
         diag_add(d, DIAG_ERROR, table_place(t, (int64_t)row, t->keys[t->n_keys - 1]), NULL, "the key of this row stands in line %u already", table_line(t, other));
         return;
@@ -195,6 +196,7 @@ static void index_plain(struct table *t)
     if (!t->folded || t->n_keys != 1)
         return;
     struct span *plain = xcalloc(t->csv.n_rows + 1, sizeof *plain);
+    bool *is_twice = xcalloc(t->csv.n_rows + 1, sizeof *is_twice);
     t->plain_slots = xcalloc(t->mask + 1, sizeof *t->plain_slots);
     for (size_t row = 0; row < t->csv.n_rows; row++) {
         struct span key = key_cell(t, row, 0);
@@ -206,7 +208,13 @@ static void index_plain(struct table *t)
             i = (i + 1) & t->mask;
         if (!t->plain_slots[i])
             t->plain_slots[i] = (uint32_t)row + 1;
+        else if (!same_result(t, row, t->plain_slots[i] - 1))
+            is_twice[t->plain_slots[i] - 1] = true;
     }
+    for (size_t row = 0; row < t->csv.n_rows; row++)
+        if (is_twice[row])
+            plain[row] = SPAN_ABSENT;   /* its slot stays taken and matches nothing */
+    free(is_twice);
     t->plain = plain;
 }
 
