@@ -2,10 +2,12 @@
 #include "cli.h"
 #include "godata_writer.h"
 #include "hl7_parser.h"
+#include "in_files.h"
 #include "in_mllp.h"
 
 static const struct listener_ops *const listeners[] = {
     &mllp_listener,
+    &files_listener,
     NULL,
 };
 
