@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "fsutil.h"
 #include "option.h"
 #include "test_conf_modules.h"
 
@@ -169,6 +170,50 @@ static void test_help(void **state)
     free(o);
 }
 
+/* A field or option that its man page does not name is not documented. */
+static void assert_named(const struct buf *page, const char *file, const char *macro, const char *name)
+{
+    char line[120];
+    (void)snprintf(line, sizeof line, ".It %s %s ", macro, name);
+    if (!strstr(page->p, line))
+        fail_msg("%s does not name %s", file, name);
+}
+
+static void load_page(const char *file, struct buf *b)
+{
+    char path[300];
+    struct err e = ERR_INIT;
+    const char *src = getenv("srcdir");
+    (void)snprintf(path, sizeof path, "%s/man/%s", src ? src : ".", file);
+    buf_init(b, 1 << 20);
+    if (fs_load(path, b, &e))
+        fail_msg("%s: %s", path, e.text);
+    buf_addc(b, 0);
+}
+
+static void test_pages_name_everything(void **state)
+{
+    (void)state;
+    struct buf b;
+    char name[100];
+    const char *table;
+    load_page("labrelay-fields.7", &b);
+    for (size_t i = 0; i < record_fields_n; i++)
+        assert_named(&b, "labrelay-fields.7", "Li", record_fields[i].name);
+    for (size_t i = 0; i < lab_fields_n; i++) {
+        (void)snprintf(name, sizeof name, "lab.%s", lab_fields[i].name);
+        assert_named(&b, "labrelay-fields.7", "Li", name);
+    }
+    buf_clear(&b);
+    load_page("labrelay.conf.5", &b);
+    for (size_t t = 0; t < 2; t++) {
+        const struct option_table *o = config_tables(t, &table);
+        for (size_t i = 0; i < o->n; i++)
+            assert_named(&b, "labrelay.conf.5", "Ic", o->rows[i].name);
+    }
+    buf_clear(&b);
+}
+
 static int open_dir(void **state)
 {
     (void)state;
@@ -188,7 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values), cmocka_unit_test(test_readable_credential), cmocka_unit_test(test_hash), cmocka_unit_test(test_missing_file),
-        cmocka_unit_test(test_warnings), cmocka_unit_test(test_help),
+        cmocka_unit_test(test_warnings), cmocka_unit_test(test_help), cmocka_unit_test(test_pages_name_everything),
     };
     return cmocka_run_group_tests(tests, open_dir, close_dir);
 }
