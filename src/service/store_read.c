@@ -452,7 +452,8 @@ int store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx,
 
 /* ---- audit and the file ---- */
 
-int store_list_audit(struct store_reader *r, int64_t delivery_id, void (*fn)(void *ctx, int64_t us, const char *who, const char *action, const char *reason), void *ctx, struct err *e)
+int store_list_audit(struct store_reader *r, int64_t delivery_id,
+                     void (*fn)(void *ctx, int64_t us, const char *who, const char *action, const char *reason), void *ctx, struct err *e)
 {
     sqlite3_stmt *s = read_stmt(r, ST_LIST_AUDIT, e);
     int rc;
