@@ -14,6 +14,7 @@
 #include "log.h"
 #include "xmem.h"
 
+#define FIND_AGAIN_MAX 3
 #define RETRY_FIRST_US 5000000LL    /* 5 s, doubled up to retry-max */
 
 static int64_t back_off(const struct writer_conf *c, int tries)
@@ -117,6 +118,11 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
             d->state = DELIVERY_READY; /* nothing was executed; the login chore comes first */
         return 0;
     case VERDICT_REJECTED:
+        if (t->reason && strcmp(t->reason, "PERSON_GONE") == 0 && d->tries < FIND_AGAIN_MAX) {
+            wait_until(d, DELIVERY_READY, now, t); /* deleted or merged since the look: nothing was written, look again */
+            d->step = STEP_FIND;
+            return 0;
+        }
         d->state = DELIVERY_HELD;
         delivery_set(&d->reason, t->reason && t->reason[0] ? t->reason : "REJECTED");
         delivery_set(&d->detail, t->evidence && t->evidence[0] ? t->evidence : t->detail);
@@ -150,6 +156,8 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
     struct delivery *d = &x->d;
     enum delivery_state before = d->state;
     d->updated_us = now;
+    if (t->step != STEP_FIND && t->found_type && t->found_type[0])
+        delivery_set(&d->person_type, t->found_type); /* converted between case and contact since */
     if (apply(g, w, d, t, now, e) || store_update_delivery(g->env.store, d, e))
         return -1;
     CRASH_POINT("settled");
