@@ -284,6 +284,11 @@ static void test_buf_json(void **state)
     buf_json_span(&b, SPAN_ABSENT);
     assert_string_equal(b.p, "\"\"");
     buf_reset(&b);
+    buf_json_inner(&b, SPAN_LIT("a\"b~\x7f"));
+    assert_string_equal(b.p, "a\\\"b~\\u007f");
+    buf_json_inner(&b, SPAN_ABSENT);
+    assert_int_equal(b.n, 11);
+    buf_reset(&b);
     buf_json_span(&b, SPAN_LIT("a\0b"));
     assert_string_equal(b.p, "\"a\\u0000b\"");
     buf_clear(&b);

@@ -157,6 +157,43 @@ static void test_log_level(void **state)
     log_set_level(LOG_INFO);
 }
 
+static void test_log_hold(void **state)
+{
+    char x[501];
+    (void)state;
+    memset(x, 'x', 500);
+    x[500] = '\0';
+    capture();
+    log_hold();
+    log_event(LOG_INFO, "first", log_int("n", 1));
+    log_event(LOG_INFO, "second", log_int("n", 2));
+    assert_string_equal(captured(), "");            /* they wait */
+    capture();
+    log_flush();
+    const char *s = captured(), *first = strstr(s, "first n=1\n");
+    assert_true(first && strstr(first, "second n=2\n"));
+    capture();
+    log_event(LOG_INFO, "before", log_int("n", 1));
+    log_event(LOG_ERROR, "trouble", log_int("n", 2));   /* an error waits for nobody, and comes after what came before it */
+    s = captured();
+    first = strstr(s, "before n=1\n");
+    assert_true(first && strstr(first, "trouble n=2\n"));
+    capture();
+    for (int i = 0; i < 200; i++)                   /* more than the memory holds: nothing is lost, nothing is cut */
+        log_event(LOG_INFO, "many", log_text("t", x), log_int("i", i));
+    log_flush();
+    (void)captured();
+    FILE *f = fopen(in_dir("log"), "r");
+    char line[2000], want[32];
+    for (int i = 0; i < 200; i++) {
+        (void)snprintf(want, sizeof want, "\" i=%d\n", i);
+        assert_non_null(fgets(line, sizeof line, f));
+        assert_non_null(strstr(line, want));
+    }
+    assert_null(fgets(line, sizeof line, f));
+    (void)fclose(f);
+}
+
 /* ---- fsutil ---- */
 
 static void test_fs_load(void **state)
@@ -320,7 +357,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err), cmocka_unit_test(test_log_line), cmocka_unit_test(test_log_keeps_no_text), cmocka_unit_test(test_log_limits), cmocka_unit_test(test_log_level),
+        cmocka_unit_test(test_err), cmocka_unit_test(test_log_line), cmocka_unit_test(test_log_keeps_no_text), cmocka_unit_test(test_log_limits), cmocka_unit_test(test_log_level), cmocka_unit_test(test_log_hold),
         cmocka_unit_test(test_fs_load), cmocka_unit_test(test_fs_write), cmocka_unit_test(test_fs_paths), cmocka_unit_test(test_secret), cmocka_unit_test(test_clock),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
