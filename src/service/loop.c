@@ -80,7 +80,7 @@ static void count(const char *listener, const char *what, int64_t n)
                 return;
             }
     }
-    assert(!"a count that nobody knows");
+    assert(false && "a count that nobody knows");
 }
 
 static struct lane *lane_find(struct loop *l, const struct listener *x)
