@@ -149,11 +149,10 @@ static bool do_require(struct rule_scope *x, const struct rule_todo *d, struct r
     return is_there;
 }
 
-static void put(struct rule_scope *x, const struct lab_field *f, struct span text, struct rule_result *out)
+static void put(const struct lab_field *f, struct span text, struct rule_result *out)
 {
     if (span_has(text))                 /* a mapping never replaces a value by nothing */
         *lab_field_at(&out->lab, f) = text;
-    (void)x;
 }
 
 static void do_set(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
@@ -165,7 +164,7 @@ static void do_set(struct rule_scope *x, const struct rule_todo *d, struct rule_
         struct rec_ts literal = {.v = v.text, .prec = 'D'};
         text = rule_day(v.ts ? v.ts : &literal, x->a);
     }
-    put(x, d->lab, text, out);
+    put(d->lab, text, out);
     rule_trace_add(x, d->file, d->line, "%.*s: %s", SPAN_ARG(d->text), span_has(text) ? "set" : "nothing to set");
 }
 
@@ -189,13 +188,13 @@ static bool do_lookup(struct rule_scope *x, const struct rule_todo *d, struct ru
     }
     struct span cell = table_cell(d->table, row, d->column);
     if (span_has(cell)) {
-        put(x, d->lab, cell, out);
+        put(d->lab, cell, out);
         rule_trace_add(x, d->file, d->line, "%.*s: %s:%u", SPAN_ARG(d->text), table_file(d->table), table_line(d->table, row));
         return true;
     }
     rule_trace_add(x, d->file, d->line, "%.*s: no row%s", SPAN_ARG(d->text), span_is_absent(d->def) ? "" : ", default");
     if (!span_is_absent(d->def)) {
-        put(x, d->lab, d->def, out);
+        put(d->lab, d->def, out);
         return true;
     }
     decide(out, RULE_HOLD, "UNMAPPED_CODE");
@@ -221,13 +220,12 @@ static bool do_steps(struct rule_scope *x, const struct rule_route *r, struct ru
 }
 
 /* ---- send ---- */
-static void hold_outcome(struct rule_scope *x, struct rule_result *out)
+static void hold_outcome(struct rule_result *out)
 {
     const struct outcome *o = &out->outcome;
     decide(out, RULE_HOLD, o->reason);
     out->table_key = o->table_key;
     out->detail = span_has(o->table_key) ? o->table_key : o->rule;
-    (void)x;
 }
 
 /* COMPLETED needs a result (STANDARDS 8.3): known to have none is written as in progress, not known is held. */
@@ -240,7 +238,7 @@ static bool check_result(struct rule_scope *x, struct rule_result *out)
         return true;
     }
     if (o->kind == OUTCOME_HOLD) {
-        hold_outcome(x, out);
+        hold_outcome(out);
         return false;
     }
     if (o->kind == OUTCOME_DROP) {

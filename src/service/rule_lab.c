@@ -45,7 +45,7 @@ static struct span day_or_note(const struct rule_scope *x, const struct rec_ts *
 {
     struct span day = rule_day(t, x->a);
     if (!span_has(day) && span_has(t->v))
-        rule_notes_linef(notes, x->a, "%s: %.*s", what, SPAN_ARG(t->v));
+        rule_notes_linef(notes, "%s: %.*s", what, SPAN_ARG(t->v));
     return day;
 }
 
@@ -66,9 +66,9 @@ static struct span sample_type(struct rule_scope *x, struct rule_notes *notes)
     const struct rec_coding *c = type->n ? &type->v[0] : NULL;
     struct span text = span_has(type->text) ? type->text : c ? c->display : SPAN_ABSENT;
     if (c && span_has(c->code))
-        rule_notes_linef(notes, x->a, "Sample type: %.*s%s(%.*s %.*s)", SPAN_ARG(text), span_has(text) ? " " : "", SPAN_ARG(rule_system_name(c->system)), SPAN_ARG(c->code));
+        rule_notes_linef(notes, "Sample type: %.*s%s(%.*s %.*s)", SPAN_ARG(text), span_has(text) ? " " : "", SPAN_ARG(rule_system_name(c->system)), SPAN_ARG(c->code));
     else if (span_has(text))
-        rule_notes_linef(notes, x->a, "Sample type: %.*s", SPAN_ARG(text));
+        rule_notes_linef(notes, "Sample type: %.*s", SPAN_ARG(text));
     return found;
 }
 
@@ -85,9 +85,9 @@ static struct span lab_name(struct rule_scope *x, struct rule_notes *notes)
         }
     }
     if (span_has(lab->name) && span_has(lab->id))
-        rule_notes_linef(notes, x->a, "Laboratory %.*s (%.*s)", SPAN_ARG(lab->name), SPAN_ARG(lab->id));
+        rule_notes_linef(notes, "Laboratory %.*s (%.*s)", SPAN_ARG(lab->name), SPAN_ARG(lab->id));
     else if (span_has(lab->name) || span_has(lab->id))
-        rule_notes_linef(notes, x->a, "Laboratory %.*s", SPAN_ARG(span_has(lab->name) ? lab->name : lab->id));
+        rule_notes_linef(notes, "Laboratory %.*s", SPAN_ARG(span_has(lab->name) ? lab->name : lab->id));
     return SPAN_ABSENT;
 }
 
@@ -161,7 +161,7 @@ static void note_texts(const struct rule_scope *x, struct rule_notes *notes)
         rule_notes_line(notes, r->specimen.notes.v[i]);
     for (size_t i = 0; i < r->report.attachments.n; i++)
         if (r->report.attachments.v[i].sha256[0])
-            rule_notes_linef(notes, x->a, "report attached in engine %.8s", r->report.attachments.v[i].sha256);
+            rule_notes_linef(notes, "report attached in engine %.8s", r->report.attachments.v[i].sha256);
 }
 
 /* "Filler F-9001; placer ORD-77; device GX-12" */

@@ -61,11 +61,10 @@ void rule_notes_line(struct rule_notes *n, struct span text)
         add_line(n, line);
 }
 
-void rule_notes_linef(struct rule_notes *n, struct arena *a, const char *fmt, ...)
+void rule_notes_linef(struct rule_notes *n, const char *fmt, ...)
 {
     char line[1024];
     va_list ap;
-    (void)a;
     va_start(ap, fmt);
     int len = vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);

@@ -13,7 +13,7 @@ struct rule_notes {
     bool is_full;
 };
 void rule_notes_line(struct rule_notes *n, struct span line);       /* line breaks inside become lines; nothing for an empty one */
-void rule_notes_linef(struct rule_notes *n, struct arena *a, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void rule_notes_linef(struct rule_notes *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct span rule_notes_end(struct rule_notes *n, struct arena *a);
 /* "Ebola virus RNA (LN 41636-2) = Detected (SCT 260373001) flag POS; range Not detected" */
 struct span rule_notes_result(struct rule_scope *x, const struct rec_observation *obs, const struct rule_found *found);
