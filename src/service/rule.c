@@ -285,8 +285,8 @@ static void run_send(struct rule_scope *x, const struct rule_route *r, struct ru
     }
     rule_trace_add(x, table_file(x->rs->tests), table_line(x->rs->tests, f.row), "test: %.*s, %.*s", SPAN_ARG(f.test->tested_for), SPAN_ARG(f.test->test_type));
     rule_derive(x, x->obs, &f, &out->outcome);
-    rule_trace_add(x, NULL, 0, "outcome: %s%s%s by %.*s", outcome_name(out->outcome.kind), out->outcome.reason ? " " : "",
-                   out->outcome.reason ? out->outcome.reason : "", SPAN_ARG(span_has(out->outcome.rule) ? out->outcome.rule : SPAN_LIT("status")));
+    rule_trace_add(x, NULL, 0, "outcome: %s%s%s%s%.*s", outcome_name(out->outcome.kind), out->outcome.reason ? " " : "",
+                   out->outcome.reason ? out->outcome.reason : "", span_has(out->outcome.rule) ? " by " : "", SPAN_ARG(out->outcome.rule));
     if (!check_cautions(x, r, &f, out) || !check_result(x, out))
         return;
     rule_fill_lab(x, &f, &out->outcome, &out->lab);
