@@ -78,7 +78,10 @@ class Relay:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self.pipe(reader, up_writer, state, True), self.pipe(up_reader, writer, state, False))
+        try:
+            await asyncio.gather(self.pipe(reader, up_writer, state, True), self.pipe(up_reader, writer, state, False))
+        except asyncio.CancelledError:
+            pass                        # the relay ends while the engine still holds its connections open
         self.settle(state)
 
     def settle(self, state):
@@ -204,29 +207,32 @@ class Cycles:
 
     def run(self):
         flags = ['--drop-reply', '17', '--late', '1', '--late-every', '23', '--slow', '2']
-        # The relay must be known before the configuration is written, and the sandbox before the relay.
+        # The sandbox starts first, then the relay that needs its port, then the engine that needs the relay's.
         self.rig = rig.Rig(seed=CASES, sandbox_flags=flags, writer_options='settle-unknown 3s\n    couriers 8\n    retry-max 5s')
-        self.rig.sandbox.start()
         began = time.monotonic()
-        with Relay(int(self.rig.sandbox.base.rsplit(':', 1)[1])) as relay:
-            self.rig.api = 'http://127.0.0.1:%d/api' % relay.port
-            self.rig.write_conf()
-            try:
+        try:
+            self.rig.sandbox.start()
+            with Relay(int(self.rig.sandbox.base.rsplit(':', 1)[1])) as relay:
+                self.rig.api = 'http://127.0.0.1:%d/api' % relay.port
+                self.rig.write_conf()
                 self.rig.start()
-                senders = [Sender(self, self.ledger, i) for i in range(self.args.connections)]
-                for s in senders:
-                    s.start()
-                try:
-                    for _ in range(self.args.cycles):
-                        self.one(relay)
-                finally:
-                    self.stop.set()
-                    for s in senders:
-                        s.join(60)
+                self.load(relay)
                 self.rig.settle(120 + self.acked() / 50)
                 return self.judge(time.monotonic() - began)
-            finally:
-                self.rig.__exit__(*sys.exc_info())
+        finally:
+            self.rig.__exit__(*sys.exc_info())
+
+    def load(self, relay):
+        senders = [Sender(self, self.ledger, i) for i in range(self.args.connections)]
+        for s in senders:
+            s.start()
+        try:
+            for _ in range(self.args.cycles):
+                self.one(relay)
+        finally:
+            self.stop.set()
+            for s in senders:
+                s.join(60)
 
     def judge(self, seconds):
         ledger, wrong = self.ledger, []
