@@ -82,6 +82,7 @@ static int observation(struct explained *x, const struct record *r, const struct
             buf_addc(x->b, '{');
             buf_json_opt(x->b, "path", o->path);
             buf_json_kv(x->b, "role", obs_role_name(o->role));
+            buf_json_kint(x->b, "parts", o->parts);
             buf_addc(x->b, '}');
         } else {
             buf_addf(x->b, "%.*s: not a result: %s\n", SPAN_ARG(o->path), obs_role_name(o->role));
@@ -100,6 +101,7 @@ static int observation(struct explained *x, const struct record *r, const struct
         buf_addc(x->b, '{');
         buf_json_opt(x->b, "path", o->path);
         buf_json_kv(x->b, "role", "result");
+        buf_json_kint(x->b, "parts", o->parts);
         buf_json_kv(x->b, "action", action_text(&rr, &bu));
         buf_json_kv(x->b, "route", rr.route ? rr.route : "");
         buf_json_kv(x->b, "writer", rr.writer ? rr.writer : "");
@@ -178,7 +180,7 @@ static int message(struct explained *x, struct parsed *p, struct err *e)
             buf_json_key(x->b, "results");
             buf_addc(x->b, '[');
         } else {
-            buf_addf(x->b, "record %zu: ", i + 1);
+            buf_addf(x->b, "record %zu:\n", i + 1);
             record_format(r, x->b);
             buf_addc(x->b, '\n');
         }

@@ -10,9 +10,11 @@
 #include "control.h"
 #include "view.h"
 
+#define HELD_MAX ((size_t)100000)
+
 static int list(const struct cli *c, struct store_reader *r, int64_t id)
 {
-    struct store_filter f = {.state = "held", .reason = cli_get(c, "reason"), .limit = 1000};
+    struct store_filter f = {.state = "held", .reason = cli_get(c, "reason"), .limit = HELD_MAX};
     struct delivery *v = NULL, one = {0};
     struct err e = ERR_INIT;
     struct buf b;

@@ -44,7 +44,7 @@ static void save(const char *name, const char *text)
 
 static struct config *load_rules(const char *rules)
 {
-    static char text[20000], root[600];
+    static char text[20000], root[PATH_MAX];
     const char *src = getenv("srcdir");
     assert_non_null(realpath(src ? src : ".", root));
     (void)snprintf(text, sizeof text,
