@@ -21,7 +21,7 @@ static const struct { const char *code, *codec; } charsets[] = {
     {"WINDOWS-1250", "CP1250"}, {"WINDOWS-1251", "CP1251"}, {"WINDOWS-1253", "CP1253"}, {"WINDOWS-1254", "CP1254"},
     {"WINDOWS-1255", "CP1255"}, {"WINDOWS-1256", "CP1256"}, {"WINDOWS-1257", "CP1257"}, {"WINDOWS-1258", "CP1258"},
     {"CP1250", "CP1250"}, {"CP1251", "CP1251"}, {"CP1253", "CP1253"}, {"CP1254", "CP1254"}, {"CP1255", "CP1255"},
-    {"CP1256", "CP1256"}, {"CP1257", "CP1257"}, {"CP1258", "CP1258"}, {"WINDOWS-1252", "cp1252"}, {"CP1252", "cp1252"},
+    {"CP1256", "CP1256"}, {"CP1257", "CP1257"}, {"CP1258", "CP1258"}, {"LATIN1", "cp1252"}, {"WINDOWS-1252", "cp1252"}, {"CP1252", "cp1252"},
 };
 
 static const char *const latin[] = {NULL, "cp1252", "ISO-8859-2", "ISO-8859-3", "ISO-8859-4", "ISO-8859-5", "ISO-8859-6",
