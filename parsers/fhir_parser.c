@@ -369,6 +369,8 @@ static int read_lines(struct arena *a, const struct fhir_options *o, struct span
 
 static int parse(const void *options, struct span frame, struct arena *a, struct parse_result *out, struct err *e)
 {
+    static const struct fhir_options defaults = {0};
+    const struct fhir_options *o = options ? options : &defaults;
     size_t n = 0;
     struct span rest = without_bom(frame), one;
     int rc;
@@ -376,13 +378,13 @@ static int parse(const void *options, struct span frame, struct arena *a, struct
     while (!is_xml(frame) && fhir_json_next(&rest, &one))
         n++;
     if (n > 1) {
-        rc = read_lines(a, options, frame, n, out);
+        rc = read_lines(a, o, frame, n, out);
     } else {
         out->v = arena_zalloc(a, sizeof *out->v);
         out->n = out->v ? 1 : 0;
         if (out->v)
             out->v->raw = frame;
-        rc = out->v ? read_single(a, options, frame, out->v) : -1;
+        rc = out->v ? read_single(a, o, frame, out->v) : -1;
     }
     if (rc)
         return err_set(e, ERR_LIMIT, NULL, "the resource needs more memory than its size allows");
@@ -404,20 +406,16 @@ static int add_payload(struct buf *b, struct span **payloads, size_t *n, struct 
     return 0;
 }
 
-/* One OperationOutcome for the frame, in its own form. */
+/* One payload for the frame: what, fhir_answer() knows. */
 static int reply(const void *options, const struct parse_result *result, const enum frame_fate *fates, const struct reply_conf *rc,
                  struct arena *a, struct span **payloads, size_t *n, struct err *e)
 {
     struct buf b;
-    (void)options, (void)rc, (void)a;
+    (void)options, (void)a;
     buf_init(&b, REPLY_MAX);
-    size_t worst = 0;
-    for (size_t i = 1; i < result->n; i++)      /* of several messages the first that was not stored speaks */
-        if (fates[worst] == FATE_STORED && fates[i] != FATE_STORED)
-            worst = i;
     if (!result->n)
         return 0;
-    fhir_reply_message(&b, fhir_info_of(&result->v[worst])->format, &result->v[worst], fates[worst]);
+    fhir_answer(&b, result, fates, rc);
     return add_payload(&b, payloads, n, e);
 }
 
@@ -458,4 +456,5 @@ const struct parser_ops fhir_parser = {
     .parse = parse,
     .reply = reply,
     .busy = busy,
+    .fits = fhir_fits,
 };

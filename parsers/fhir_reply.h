@@ -29,6 +29,12 @@ void fhir_reply_bundle(struct buf *b, enum rec_format format, const struct parse
 void fhir_reply_process(struct buf *b, enum rec_format format, const struct parsed *p, enum frame_fate fate, const char *endpoint, int64_t now_us);
 /* HTTP status of the whole: 200 (201 for a lone resource) when committed, 400 unreadable, 422 refused, 503 busy. */
 unsigned fhir_reply_status(const struct parsed *p, enum frame_fate fate);
+/* ---- fhir_answer.c ---- */
+/* The one answer of a frame: by rc->ask, in its form. result->n > 0. */
+void fhir_answer(struct buf *b, const struct parse_result *result, const enum frame_fate *fates, const struct reply_conf *rc);
+/* parser_ops.fits: types of Bundles and places that do not go together. */
+bool fhir_fits(const struct parsed *p, const struct ask *ask, struct problem *why);
+
 /* Id under which entry `place` is known in answers: its own for PUT, else made of the message's hash; 36 characters and a NUL. */
 void fhir_reply_id(const struct parsed *p, size_t place, char out[65]);
 #endif

@@ -40,7 +40,7 @@ struct pending_frame {              /* a frame of the open batch: its reply wait
     enum frame_fate *fates;
     const struct parser_conf *parser;   /* that read it; NULL: none could be chosen */
     const char *aside;              /* why a frame that is not parsed was put aside: "TRUNCATED" … */
-    bool is_parsed;
+    bool is_parsed, is_known;       /* known: there is a message with frame.same_as */
     int64_t message_id;
     int64_t started_us;
     struct pending_frame *next;

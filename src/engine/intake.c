@@ -222,7 +222,8 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, const stru
     }
     if (store_find_duplicate(g->env.store, &m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, &is_reused, e))
         return -1;
-    if (is_same_by_key && is_reused && !old_id) {
+    pf->is_known = is_same_by_key && (is_reused || old_id);
+    if (pf->is_known && !pf->f->is_update && !old_id) {
         *fate = FATE_DUPLICATE;
         log_event(LOG_INFO, "exists already", log_word("channel", channel));
         return count(g, channel, "duplicate", e);
@@ -241,7 +242,7 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, const stru
     if (!pf->message_id)
         pf->message_id = m.id;
     *fate = FATE_STORED;
-    if (is_reused)
+    if (is_reused && !is_same_by_key)
         log_event(LOG_WARNING, "control id used again with other content", log_id("msg", 'm', m.id), log_word("channel", channel));
     if (p->fate == PARSE_FILTER) {
         if (p->observations && store_account(g->env.store, m.id, "dropped", p->filter_reason, p->observations, e))
@@ -427,6 +428,7 @@ static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_
     r->seq = pf->f->seq;
     r->mail.bytes = pf->f->raw_n; /* what it gives back to the byte budget */
     r->message_id = pf->message_id;
+    r->is_known = pf->is_known;
     r->parser = pf->parser ? pf->parser->ops->name : NULL;
     if (is_committed)
         tell(pf, r);

@@ -21,6 +21,7 @@ struct ask {
     enum ask_form form;
     enum ask_at at;
     char type[24];                  /* ASK_AT_TYPE: "Bundle", "Observation" */
+    const char *base;               /* of URLs in the answer, no slash at its end; outlives the frame; NULL: none */
 };
 
 /* One frame on its way from a listener to the engine. */
@@ -38,7 +39,10 @@ struct frame {
     const char *parser;             /* name of the parser to use, static; NULL: the first of the listener's that knows the bytes */
     struct ask ask;
     bool is_patient;                /* nobody waits for the answer within milliseconds (files): the batch may stay open for more of them */
-    char same_as[80];               /* what makes a message without control id the same again; "": its bytes (If-None-Exist) */
+    /* What the sender says the resource is (a hash of its identifier), "": nothing. Another message of that key exists: it is a duplicate whatever
+     * its bytes (If-None-Exist), or with is_update a new version of it (PUT). */
+    char same_as[80];
+    bool is_update;
 };
 void frame_free(struct frame *f);   /* NULL is fine */
 
@@ -54,6 +58,7 @@ struct reply {
     int64_t message_id;             /* first stored message, 0 if none */
     const char *parser;             /* name of the parser that read it, static; NULL: none did */
     const char *issue;              /* word of the first error (problem.name), static; NULL: there is none */
+    bool is_known;                  /* frame.same_as: there was one before */
     const char *batch_warning;      /* parse_result.batch_warning, static; NULL: none */
     size_t n_messages, n_bad;       /* in the frame; of these refused or quarantined */
     char *why;                      /* heap: a line for people per error and warning: codes, places, our sentences; NULL: all is well */
