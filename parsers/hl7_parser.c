@@ -365,11 +365,21 @@ static int keep_batch(const struct hl7_frame *f, struct arena *a, struct parse_r
     return 0;
 }
 
+/* A file may be a capture with its MLLP bytes still around it. */
+static struct span without_framing(struct span s)
+{
+    struct span end = span_trim(s);
+    if (end.n && end.p[end.n - 1] == 0x1c)
+        s.n = (size_t)(end.p + end.n - 1 - s.p);
+    return s.n && s.p[0] == 0x0b ? span_from(s, 1) : s;
+}
+
 static int parse_frame(const struct hl7_options *o, struct span frame, struct arena *a, struct parse_result *out)
 {
     struct hl7_frame f;
     struct hl7_ctx x = {.a = a, .o = o};
     *out = (struct parse_result){0};
+    frame = without_framing(frame);
     if (hl7_lex_frame(a, frame, o->is_wide, &f))
         return -1;
     out->v = arena_array(a, f.n_messages ? f.n_messages : 1, sizeof *out->v);

@@ -61,7 +61,7 @@ static bool is_one_of(struct span s, const char *letters)
 
 bool outcome_is_control(const struct rec_specimen *s)
 {
-    return s->is_control || is_one_of(s->role, "BCEFOQRV");
+    return s->is_control;
 }
 
 bool outcome_is_pooled(const struct rec_specimen *s)

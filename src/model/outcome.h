@@ -55,7 +55,7 @@ struct span outcome_fold_text(struct span text, struct arena *a);
 struct span outcome_plain_text(struct span folded, struct arena *a);
 /* Is the value a word for "none": absent, NA, ValueNotSet (QUIRKS 1), table 0353? */
 bool outcome_value_is_absent(const struct rec_value *v);
-bool outcome_is_control(const struct rec_specimen *s);         /* QC: SPM-11 B C E F O Q R V, or the channel's qc rule */
+bool outcome_is_control(const struct rec_specimen *s);         /* QC, as the parser saw it by the channel's qc rule */
 bool outcome_is_pooled(const struct rec_specimen *s);          /* SPM-11 G, L */
 /* "POSITIVE", "no_result", … of results tables; -1 when it is none of them. hold gives OUTCOME_HOLD. */
 int  outcome_parse(const char *word, enum outcome_kind *out);

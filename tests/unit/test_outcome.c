@@ -345,13 +345,14 @@ static void test_gates(void **state)
         struct outcome o = derive(&obs, NULL, &presence);
         expect(&o, rows[i].kind, rows[i].reason, "status");
     }
-    static const struct { const char *role; enum outcome_kind kind; const char *reason; } roles[] = {
-        {"P", OUTCOME_POSITIVE, NULL}, {"", OUTCOME_POSITIVE, NULL}, {"Q", OUTCOME_DROP, "QC"}, {"C", OUTCOME_DROP, "QC"}, {"B", OUTCOME_DROP, "QC"}, {"E", OUTCOME_DROP, "QC"}, {"F", OUTCOME_DROP, "QC"},
-        {"O", OUTCOME_DROP, "QC"}, {"V", OUTCOME_DROP, "QC"}, {"R", OUTCOME_DROP, "QC"}, {"G", OUTCOME_HOLD, "POOLED"}, {"L", OUTCOME_HOLD, "POOLED"},
+    static const struct { const char *role; bool is_control; enum outcome_kind kind; const char *reason; } roles[] = {
+        {"P", false, OUTCOME_POSITIVE, NULL}, {"", false, OUTCOME_POSITIVE, NULL}, {"R", false, OUTCOME_POSITIVE, NULL}, {"Q", true, OUTCOME_DROP, "QC"},
+        {"P", true, OUTCOME_DROP, "QC"}, {"Q", false, OUTCOME_POSITIVE, NULL}, /* qc-rule none or inv-control: the parser said so */
+        {"G", false, OUTCOME_HOLD, "POOLED"}, {"L", false, OUTCOME_HOLD, "POOLED"},
     };
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
         struct rec_observation obs = of_text("detected");
-        struct rec_specimen s = {.role = span_of(roles[i].role)};
+        struct rec_specimen s = {.role = span_of(roles[i].role), .is_control = roles[i].is_control};
         struct outcome o = derive(&obs, &s, &presence);
         expect(&o, roles[i].kind, roles[i].reason, roles[i].role);
     }
