@@ -4,6 +4,7 @@
     conformance.py [--missing] [ROOT]
 
 A test names its items in a comment:      /* [item 24] */      // [item 24]      # [item 24] [item 25]
+or, in the expect.json of a fixture:       "_": "[item 24] what it shows"
 Every text file below tests/ is read. Prints item, title and place; exits 1 when an item of a required range has no test,
 or a marker names an item that does not exist.
 """
@@ -119,7 +120,7 @@ TITLES = {
     87: 'cancelled report with a final value: held',
 }
 
-MARKER = re.compile(r'(?:/\*|//|#|^\s*\*).*?\[item\s+\d')
+MARKER = re.compile(r'(?:/\*|//|#|^\s*\*|^\s*"_"\s*:).*?\[item\s+\d')
 NUMBER = re.compile(r'\[item\s+(\d+)\]')
 MAX_BYTES = 1 << 20
 

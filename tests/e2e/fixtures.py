@@ -4,8 +4,12 @@
     input.hl7     the message; line ends are written as LF and become CR      (or input.raw: exact bytes)
     expect.json   {"channel": "lab" (default) | "strict" | ...,
                    "ack":     [{"MSA-1": "AA", "ERR-2": "OBX^1^11", "ERR-3": "103"}],   one per expected reply, subset; [] = no reply
-                   "explain": [...]}                                                    subset of `labrelay explain --json`
-Subset: every key named must be there and fit; lists must have the same length; the string "*" fits anything that is there.
+                   "explain": [...],                                                    subset of `labrelay explain --json`
+                   "repeat":  {"@A@": ["text", 1000]},                                  in the input, @A@ becomes the text, so many times
+                   "resend":  true,                                                     the same bytes once more: the same replies
+                   "_":       "[item 24] what it shows"}
+Subset: every key named must be there and fit; null: absent (a JSON null also fits); lists must have the same length;
+{"with": [..]} for a list: each of these fits one of its elements; the string "*" fits anything that is there.
 """
 import json
 import os
@@ -23,6 +27,12 @@ CHANNELS = {
     'inv': 'timezone "Africa/Kampala"  qc-rule inv-control',
     'analysis': 'timezone "Africa/Kampala"  obr7 analysis',
     'latin1': 'timezone "Africa/Kampala"  assume-charset latin1',
+    'cyrillic': 'timezone "Africa/Kampala"  assume-charset "8859/5"',
+    'tests': 'timezone "Africa/Kampala"  nonproduction hold',
+    'lenient': 'timezone "Africa/Kampala"  lenient-dates yes  decimal-comma yes  loinc-without-system yes',
+    'ignore': 'timezone "Africa/Kampala"  ignore-types "ADT" "ORU^R03"',
+    'small': 'timezone "Africa/Kampala"  max-segments 12  max-records 2',
+    'named': 'timezone "Africa/Kampala"  own-app "GATE" own-facility "NATLAB"',
 }
 
 
@@ -30,13 +40,17 @@ def fits(expected, got, where, wrong):
     if expected == '*':
         if got in (None, '', [], {}):
             wrong.append('%s: nothing there' % where)
+    elif isinstance(expected, dict) and list(expected) == ['with'] and isinstance(got, list):
+        for i, value in enumerate(expected['with']):
+            if not any(is_fit(value, one) for one in got):
+                wrong.append('%s: nothing fits %r in %r' % (where, value, got))
     elif isinstance(expected, dict):
         if not isinstance(got, dict):
             wrong.append('%s: expected an object, got %r' % (where, got))
             return
         for key, value in expected.items():
             if value is None:
-                if key in got:
+                if got.get(key) is not None:
                     wrong.append('%s.%s: expected absent, got %r' % (where, key, got[key]))
             elif key not in got:
                 wrong.append('%s.%s: missing' % (where, key))
@@ -50,6 +64,12 @@ def fits(expected, got, where, wrong):
             fits(value, got[i], '%s[%d]' % (where, i), wrong)
     elif expected != got:
         wrong.append('%s: expected %r, got %r' % (where, expected, got))
+
+
+def is_fit(expected, got):
+    wrong = []
+    fits(expected, got, '', wrong)
+    return not wrong
 
 
 def fields_of(reply):
@@ -71,6 +91,19 @@ def fields_of(reply):
     return out
 
 
+def replies_to(port, data, n):
+    """What comes back: n replies, and one more if the engine says too much."""
+    replies = []
+    with mllp.Client('127.0.0.1', port) as c:
+        c.send(data)
+        try:
+            while len(replies) < n + 1:
+                replies.append(fields_of(c.read(20.0 if len(replies) < n else 0.25)))
+        except (mllp.Timeout, mllp.Closed):
+            pass
+    return replies
+
+
 def run_case(r, ports, name, wrong):
     folder = os.path.join(FOLDER, name)
     with open(os.path.join(folder, 'expect.json')) as f:
@@ -80,22 +113,18 @@ def run_case(r, ports, name, wrong):
         data = open(raw, 'rb').read()
     else:
         data = open(os.path.join(folder, 'input.hl7'), 'rb').read().rstrip(b'\n').replace(b'\n', b'\r') + b'\r'
+    for mark, (text, times) in expect.get('repeat', {}).items():
+        if mark.encode() not in data:
+            wrong.append('repeat: %s is not in the input' % mark)
+        data = data.replace(mark.encode(), text.encode() * times)
     channel = expect.get('channel', 'lab')
     if 'explain' in expect:
         path = os.path.join(r.folder, 'case.hl7')
         with open(path, 'wb') as f:
             f.write(data)
         fits(expect['explain'], r.json('explain', '--channel', channel, path, ok=(0, 1)), 'explain', wrong)
-    if 'ack' in expect:
-        replies = []
-        with mllp.Client('127.0.0.1', ports[channel]) as c:
-            c.send(data)
-            try:
-                while len(replies) < len(expect['ack']) + 1:
-                    replies.append(fields_of(c.read(20.0 if len(replies) < len(expect['ack']) else 0.25)))
-            except (mllp.Timeout, mllp.Closed):
-                pass
-        fits(expect['ack'], replies, 'ack', wrong)
+    for again in range(1 + expect.get('resend', False)) if 'ack' in expect else ():
+        fits(expect['ack'], replies_to(ports[channel], data, len(expect['ack'])), 'ack of the resend' if again else 'ack', wrong)
     if 'ack' not in expect and 'explain' not in expect:
         wrong.append('expect.json expects nothing')
 
