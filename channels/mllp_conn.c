@@ -153,7 +153,7 @@ static void mark_dirty(struct mllp_conn *c)
     struct mllp_hub *h = c->h;
     if (c->is_dirty)
         return;
-    if (TAILQ_EMPTY(&h->dirty))
+    if (TAILQ_EMPTY(&h->dirty) && !h->is_flushing)
         event_active(h->flush_ev, EV_TIMEOUT, 0);
     TAILQ_INSERT_TAIL(&h->dirty, c, dirty_link);
     c->is_dirty = true;
@@ -417,6 +417,14 @@ static bool must_wait_for_budget(const struct mllp_conn *c)
     return c->h->n_outstanding && budget_is_used(c->h);
 }
 
+/* It would not be stopped again at once by what it has already. */
+static bool may_go_on(const struct mllp_conn *c)
+{
+    if (!c->h->n_outstanding)
+        return true;
+    return mllp_decoder_held(c->d) > MLLP_HEAD_BYTES ? !half_budget_is_used(c->h) : !budget_is_used(c->h);
+}
+
 /* Looks at the decoder's input until it is used up or we must not take more. */
 static void pump(struct mllp_conn *c, int64_t now)
 {
@@ -636,21 +644,25 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
     int64_t now = clock_mono_us();
     (void)fd;
     (void)what;
-    if (!TAILQ_EMPTY(&h->waiting) && (!budget_is_used(h) || !h->n_outstanding)) {
-        TAILQ_CONCAT(&waiting, &h->waiting, waiting_link);
-        while ((c = TAILQ_FIRST(&waiting)) != NULL) {
-            TAILQ_REMOVE(&waiting, c, waiting_link);
-            c->is_waiting = false;
-            if (!h->is_stopping)
-                resume_reading(c, now);
-            mark_dirty(c);
+    h->is_flushing = true;
+    TAILQ_CONCAT(&waiting, &h->waiting, waiting_link);
+    while ((c = TAILQ_FIRST(&waiting)) != NULL) {       /* each once, or those that must wait on would be asked for ever */
+        TAILQ_REMOVE(&waiting, c, waiting_link);
+        if (!h->is_stopping && !may_go_on(c)) {
+            TAILQ_INSERT_TAIL(&h->waiting, c, waiting_link);
+            continue;
         }
+        c->is_waiting = false;
+        if (!h->is_stopping)
+            resume_reading(c, now);
+        mark_dirty(c);
     }
     while ((c = TAILQ_FIRST(&h->dirty)) != NULL) {
         TAILQ_REMOVE(&h->dirty, c, dirty_link);
         c->is_dirty = false;
         conn_settle(c, now);
     }
+    h->is_flushing = false;
 }
 
 /* ---- life ---- */

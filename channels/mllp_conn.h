@@ -42,6 +42,7 @@ struct mllp_hub {
     struct mllp_conns waiting;          /* stopped reading for want of budget */
     struct event *flush_ev;
     bool is_stopping;
+    bool is_flushing;                   /* the dirty ones are being looked at: no need to call for it */
     char *chunk;                        /* one read */
     struct arena *arena;                /* for busy() */
     void (*on_closed)(struct mllp_hub *h, bool was_useful);     /* a socket is gone; useful: at least one frame came over it */

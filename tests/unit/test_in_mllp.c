@@ -604,13 +604,13 @@ static void test_ack_deadline(void **state)
     struct fixture *t = fixture_new();
     (void)state;
     t->o.ack_deadline = 300000;
-    atomic_store(&t->delay_us, 800000);
+    atomic_store(&t->delay_us, 2500000);
     fixture_start(t);
     int fd = dial_from(t);
     int64_t from = clock_mono_us();
     say(fd, "\vMSH1\x1c\r");
-    assert_string_equal(hear(fd, 1, 2000), "");
-    assert_in_range(clock_mono_us() - from, 290000, 700000);
+    assert_string_equal(hear(fd, 1, 4000), "");
+    assert_in_range(clock_mono_us() - from, 290000, 2000000);
     (void)close(fd);
     wait_for(&t->whole, 1);
     atomic_store(&t->delay_us, 0);
@@ -813,18 +813,20 @@ static void test_client_mode(void **state) /* [item 16] */
     struct fixture *t = fixture_new();
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(t->port)};
     int on = 1, srv = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct timeval tv = {.tv_sec = 20};
     (void)state;
     t->o.mode = MLLP_CLIENT;
     int64_t from = clock_mono_us();
     fixture_start(t);                   /* the first try is refused; the next comes after 1 s or a little more */
     (void)usleep(200000);
     (void)setsockopt(srv, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    (void)setsockopt(srv, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
     assert_int_equal(bind(srv, (struct sockaddr *)&a, sizeof a), 0);
     assert_int_equal(listen(srv, 4), 0);
     for (int i = 0; i < 2; i++) {       /* a success after a refusal, and again after the device hung up */
         int fd = accept(srv, NULL, NULL);
         assert_true(fd >= 0);
-        assert_in_range(clock_mono_us() - from, 950000, 4000000);
+        assert_in_range(clock_mono_us() - from, 950000, 10000000);
         say(fd, "\vMSH1\x1c\r");
         expect(fd, "\v=MSH1\x1c\r");
         from = clock_mono_us();
@@ -890,7 +892,6 @@ static void test_out_of_descriptors(void **state)
 struct peer {
     struct fixture *t;
     uint32_t random;
-    int64_t until_us;
     long answers;
 };
 
@@ -909,7 +910,7 @@ static void *peer_main(void *arg)
     struct linger hard = {.l_onoff = 1, .l_linger = 0};
     char *big = xmalloc(300000);
     memset(big, 'x', 300000);
-    while (clock_mono_us() < p->until_us) {
+    for (int round = 0; round < 200; round++) {
         struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(p->t->port)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         char in[4096];
@@ -961,26 +962,29 @@ static void test_storm(void **state)
     atomic_store(&t->is_reversed, true);
     fixture_start_budget(t, 500000);
     for (uint32_t i = 0; i < 6; i++) {
-        p[i] = (struct peer){.t = t, .random = 77 + i * 1001, .until_us = clock_mono_us() + 1500000};
+        p[i] = (struct peer){.t = t, .random = 77 + i * 1001};
         assert_int_equal(pthread_create(&th[i], NULL, peer_main, &p[i]), 0);
     }
-    for (int i = 0; i < 10; i++) {
-        (void)usleep(150000);
+    for (int i = 0; atomic_load(&t->whole) < 200 || i < 10; i++) {
+        (void)usleep(100000);
         loop_set_accepting(t->loop, i % 3 != 2);
+        if (i > 600)
+            fail_msg("the storm came to a halt: %d whole", atomic_load(&t->whole));
     }
     for (int i = 0; i < 6; i++) {
         assert_int_equal(pthread_join(th[i], NULL), 0);
         answers += p[i].answers;
     }
     loop_set_accepting(t->loop, true);
-    assert_true(answers > 100 && atomic_load(&t->whole) > 100 && atomic_load(&t->truncated) > 10);
+    assert_true(answers > 0 && atomic_load(&t->truncated) > 10);
     struct counts c = counts_take(t);
     assert_true(c.refused > 0 && c.empty > 0 && c.received == c.refused);
-    const char *got = "";
-    for (int i = 0; i < 30 && !got[0]; i++) {       /* the storm's last connections may still fill the house for a moment */
+    const char *got = "  ";
+    for (int i = 0; i < 200 && got[1] != '='; i++) {  /* the storm's last connections may still fill the house and the budget */
         int fd = dial_from(t);
         (void)send(fd, "\vMSH|after\x1c\r", 13, MSG_NOSIGNAL);
         got = hear(fd, 14, 1000);
+        got = got[0] ? got : "  ";
         (void)close(fd);
         (void)usleep(100000);
     }
@@ -1000,5 +1004,6 @@ int main(void)
         cmocka_unit_test(test_out_of_descriptors), cmocka_unit_test(test_storm),
     };
     log_set_level(LOG_ERROR);
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);     /* after an abort the failure before it is still read */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
