@@ -7,6 +7,7 @@
  * DIAGNOSTICS
  *     It aborts when loading breaks a promise: a configuration together with errors, none without one, unprintable diagnostics.
  */
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,14 +157,25 @@ int main(int argc, char **argv)
         else
             return 64;
     }
-    for (int i = optind; i < argc; i++) {
-        size_t n = load_file(argv[i], file, sizeof file);
+    glob_t own = {0};
+    char **names = argv + optind;
+    size_t count = (size_t)(argc - optind);
+    if (count == 0) { /* as a test: the seeds, and a few changes of each */
+        if (glob(SRCDIR "/tests/fuzz/corpus/fuzz_conf/*", 0, NULL, &own) != 0)
+            return 64;
+        names = own.gl_pathv;
+        count = own.gl_pathc;
+        rounds = 20;
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t n = load_file(names[i], file, sizeof file);
         (void)LLVMFuzzerTestOneInput(file, n);
         for (long k = 0; k < rounds; k++) {
             memcpy(work, file, n);
             (void)LLVMFuzzerTestOneInput(work, mutate(work, n, sizeof work));
         }
     }
-    return argc > optind ? 0 : 64;
+    globfree(&own);
+    return 0;
 }
 #endif
