@@ -224,7 +224,8 @@ static void check_report(struct fhir_ctx *x, const struct fhir_res *r)
         fhir_error(x, "required", r->node, "status", "The status is missing");
     else if (s->text.n && !fhir_status_report(s->text) && !(x->o->is_other_version_allowed && span_is(s->text, "modified")))
         fhir_error(x, "code-invalid", s, NULL, "This is no status of a DiagnosticReport in R4");
-    check_code(x, r->node);
+    if (!fhir_get(r->node, "code"))
+        fhir_doubt(x, "W_NO_REPORT_CODE", "required", r->node, "code", "The code is missing");
 }
 
 static bool is_used_type(struct span type)

@@ -141,6 +141,9 @@ static void refer_relative(struct fhir_ctx *x, const struct fhir_res *from, stru
     struct span root, type, id, own_root, t, i;
     if (!split_rest(ref, &root, &type, &id) || root.n)
         return;
+    out->res = find_url(x, ref, version);       /* senders that put "Patient/1" into fullUrl, too */
+    if (out->res)
+        return;
     if (top->full_url.n && split_rest(top->full_url, &own_root, &t, &i) && own_root.n) {
         out->res = find_url(x, FHIR_CAT(x->a, own_root, ref), version);
         if (out->res)

@@ -20,6 +20,7 @@ struct sax {
     xmlParserCtxtPtr ctxt;
     unsigned levels;            /* open XML elements */
     unsigned skip;              /* depth inside a foreign element */
+    int error_line;             /* of libxml2's first error */
     bool has_failed;
 };
 
@@ -165,7 +166,9 @@ static xmlEntityPtr on_entity(void *ctx, const xmlChar *name)
 
 static void on_error(void *ctx, xmlErrorPtr e)
 {
-    (void)ctx, (void)e;         /* told by the parser's state at the end; nothing is printed */
+    struct sax *x = ctx;        /* the error itself is told by the parser's state at the end; nothing is printed */
+    if (e->level >= XML_ERR_ERROR && !x->error_line)
+        x->error_line = e->line;
 }
 
 int fhir_xml_parse(struct arena *a, struct span bytes, struct fhir_tree *out, struct fhir_fault *f)
@@ -192,7 +195,7 @@ int fhir_xml_parse(struct arena *a, struct span bytes, struct fhir_tree *out, st
     (void)xmlParseDocument(ctxt);
     bool is_good = ctxt->wellFormed && !x->has_failed;
     if (!is_good && !x->has_failed)
-        *f = (struct fhir_fault){.issue = "structure", .text = "This is not XML", .line = ctxt->input ? (unsigned)ctxt->input->line : 0};
+        *f = (struct fhir_fault){.issue = "structure", .text = "This is not XML", .line = x->error_line > 0 ? (unsigned)x->error_line : 0};
     xmlFreeDoc(ctxt->myDoc);
     ctxt->myDoc = NULL;
     xmlFreeParserCtxt(ctxt);
