@@ -17,6 +17,24 @@ static void audit_line(void *ctx, int64_t us, const char *who, const char *actio
     buf_addf(b, "  audit      %s %s by %s%s%s\n", t, action, who, reason[0] ? ": " : "", reason);
 }
 
+static void account_line(void *ctx, const char *fate, const char *reason, int64_t n)
+{
+    struct buf *b = ctx;
+    const char *why = reason_text(reason);
+    buf_addf(b, "%" PRId64 " observation%s %s: %s%s%s\n", n, n == 1 ? "" : "s", fate, reason, why[0] ? ": " : "", why);
+}
+
+static void account_json(void *ctx, const char *fate, const char *reason, int64_t n)
+{
+    struct buf *b = ctx;
+    buf_json_sep(b);
+    buf_addc(b, '{');
+    buf_json_kv(b, "fate", fate);
+    buf_json_kv(b, "reason", reason);
+    buf_json_kint(b, "n", n);
+    buf_addc(b, '}');
+}
+
 static int show_message(const struct cli *c, struct store_reader *r, int64_t id, struct buf *b)
 {
     struct store_message_row m = {0};
@@ -52,6 +70,10 @@ static int show_message(const struct cli *c, struct store_reader *r, int64_t id,
             buf_json_sep(b);
             view_delivery_json(&v[i], b);
         }
+        buf_adds(b, "]");
+        buf_json_key(b, "accounts");
+        buf_addc(b, '[');
+        (void)store_list_accounts(r, id, account_json, b, &e);
         buf_adds(b, "]}\n");
     } else {
         view_message_text(&m, b);
@@ -59,6 +81,7 @@ static int show_message(const struct cli *c, struct store_reader *r, int64_t id,
             view_delivery_text(&v[i], b);
             (void)store_list_audit(r, v[i].id, audit_line, b, &e);
         }
+        (void)store_list_accounts(r, id, account_line, b, &e);
     }
     deliveries_free(v, n);
     store_message_row_clear(&m);

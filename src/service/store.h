@@ -125,6 +125,8 @@ enum store_sum { SUM_FRAMES, SUM_DELIVERIES, SUM_ACCOUNTS, SUM_MESSAGES };
 int  store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx, const char *a, const char *b, int64_t n), void *ctx, struct err *e);
 /* Every message with its raw bytes, in id order (for verify): fn returns false to stop. accounted = parts of deliveries + accounts of this message. */
 int  store_each_message(struct store_reader *r, bool (*fn)(void *ctx, const struct store_message_row *m, struct span raw, unsigned accounted), void *ctx, struct err *e);
+/* Observations of a message that needed no delivery: (fate, reason, n). */
+int  store_list_accounts(struct store_reader *r, int64_t message_id, void (*fn)(void *ctx, const char *fate, const char *reason, int64_t n), void *ctx, struct err *e);
 int  store_list_audit(struct store_reader *r, int64_t delivery_id,
                       void (*fn)(void *ctx, int64_t us, const char *who, const char *action, const char *reason), void *ctx, struct err *e);
 /* Recomputes the audit chain; 0 whole, 1 broken (id_out names the first bad row). */

@@ -452,6 +452,22 @@ int store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx,
 
 /* ---- audit and the file ---- */
 
+int store_list_accounts(struct store_reader *r, int64_t message_id, void (*fn)(void *ctx, const char *fate, const char *reason, int64_t n), void *ctx, struct err *e)
+{
+    sqlite3_stmt *s = read_stmt(r, ST_LIST_ACCOUNTS, e);
+    int rc;
+    if (!s)
+        return -1;
+    bind_int(s, 1, message_id);
+    while ((rc = db_row(&r->d, s, "cannot read the accounts", e)) == 1) {
+        char *fate = column_text(s, 0), *reason = column_text(s, 1);
+        fn(ctx, fate, reason, sqlite3_column_int64(s, 2));
+        free(fate);
+        free(reason);
+    }
+    return rc;
+}
+
 int store_list_audit(struct store_reader *r, int64_t delivery_id,
                      void (*fn)(void *ctx, int64_t us, const char *who, const char *action, const char *reason), void *ctx, struct err *e)
 {

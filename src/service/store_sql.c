@@ -93,6 +93,7 @@ static const char *const sql[STORE_STMTS] = {
     [ST_SUM_MESSAGES] = "SELECT a,sum(m),sum(o) FROM (SELECT state AS a,1 AS m,observations AS o FROM message UNION ALL"
                         " SELECT a,CASE b WHEN 0 THEN n ELSE 0 END,CASE b WHEN 1 THEN n ELSE 0 END FROM sealed WHERE sum=3) GROUP BY 1 ORDER BY 1",
     [ST_ACCOUNTED] = "SELECT (SELECT total(parts) FROM delivery WHERE message=?1)+(SELECT total(n) FROM account WHERE message=?1)",
+    [ST_LIST_ACCOUNTS] = "SELECT fate,reason,n FROM account WHERE message=?1 ORDER BY fate,reason",
     [ST_LIST_AUDIT] = "SELECT us,who,action,reason FROM audit WHERE delivery=?1 AND delivery<>0 ORDER BY id",
     [ST_ALL_AUDIT] = "SELECT id,us,who,action,delivery,message,reason,hash FROM audit ORDER BY id",
 };

@@ -184,7 +184,7 @@ class Rig:
             else:
                 tail = self.log_tail(40) if os.path.exists(self.log_path) else ''
                 shutil.rmtree(self.folder, ignore_errors=True)
-        if rc not in (0, -9) and not _[0]:
+        if rc not in (0, -9) and _ and not _[0]:
             raise Failed('the engine ended with %s: %s' % (rc, tail if not os.environ.get('LABRELAY_KEEP') else ''))
 
     def log_tail(self, n=30):
