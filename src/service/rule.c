@@ -62,10 +62,28 @@ static bool drop_gate(struct rule_scope *x, struct rule_result *out)
     return true;
 }
 
+/* What the parser saw on the whole message and that must never be sent unseen: the reason, or NULL. Warnings read "W_NAME place". */
+static const char *warned_of(const struct rec_list *warnings)
+{
+    static const char *const reasons_of[] = {"NONPRODUCTION", "REPLAY", "INCOMPLETE_CONTINUATION"};
+    for (size_t i = 0; i < sizeof reasons_of / sizeof reasons_of[0]; i++)
+        for (size_t k = 0; k < warnings->n; k++) {
+            struct span w = warnings->v[k], name = span_cut(w, 0, span_find(w, ' '));
+            if (span_starts(name, "W_") && span_is(span_from(name, 2), reasons_of[i]))
+                return reasons_of[i];
+        }
+    return NULL;
+}
+
 static bool hold_gate(struct rule_scope *x, struct rule_result *out)
 {
-    const char *reason = NULL;
+    const char *reason = warned_of(&x->r->warnings);
     bool is_cancelled = span_is(x->r->report.status, "cancelled");
+    if (reason) {
+        decide(out, RULE_HOLD, reason);
+        rule_trace_add(x, NULL, 0, "gate: hold %s", reason);
+        return true;
+    }
     if (outcome_is_pooled(&x->r->specimen))
         reason = "POOLED";
     else if (x->r->specimen.is_ambiguous)

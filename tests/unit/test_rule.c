@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "arena.h"
+#include "delivery.h"
 #include "fsutil.h"
 #include "rule.h"
 #include "test_conf_modules.h"
@@ -266,6 +267,19 @@ static void test_gates(void **state)
     rig_init(&g);
     g.r.report.control = SPAN_LIT("PR");
     one(SEND, &g, RULE_DROP, "HISTORY");
+    static const struct { const char *warning, *reason; } warned[] = {{"W_NONPRODUCTION MSH[1]-11", "NONPRODUCTION"}, {"W_REPLAY MSH[1]-11", "REPLAY"},
+                                                                      {"W_INCOMPLETE_CONTINUATION DSC[1]", "INCOMPLETE_CONTINUATION"}, {"W_REPLAY", "REPLAY"},
+                                                                      {"W_REPLAYED MSH[1]-11", NULL}, {"REPLAY", NULL}};
+    for (size_t i = 0; i < sizeof warned / sizeof warned[0]; i++) { /* [item 51] a test or replayed message is never sent */
+        struct span list[2] = {SPAN_LIT("W_BAD_DATE PID[1]-7"), span_of(warned[i].warning)};
+        rig_init(&g);
+        g.r.warnings = (struct rec_list){list, 2};
+        one(SEND, &g, warned[i].reason ? RULE_HOLD : RULE_SEND_LAB, warned[i].reason);
+        if (warned[i].reason)
+            assert_true(reason_text(warned[i].reason)[0] != '\0');
+        g.r.specimen.is_control = true; /* what is no result stays none */
+        one(SEND, &g, RULE_DROP, "QC");
+    }
     rig_init(&g);
     g.obs[0].role = OBS_QUESTION;
     one(SEND, &g, RULE_DROP, "NOT_A_RESULT");
