@@ -32,14 +32,13 @@ struct verb {
     const char *help;               /* one line */
     const struct cli_flag *flags;
     size_t n_flags;
+    const char *words;              /* what the first argument may be, blank-separated, for completion; NULL: a file, an id, nothing */
     int min_args, max_args;
     int (*run)(const struct cli *c);
     int (*raw)(int argc, char **argv);      /* instead of all: the verb reads its own command line (sandbox) */
 };
 
-
-
-
+const struct verb *cli_verb(size_t i);                      /* all of them in the order of --help; NULL past the last */
 /* The flag's value, NULL when it was not given. name must be one of the verb's. */
 const char *cli_get(const struct cli *c, const char *name);
 bool cli_has(const struct cli *c, const char *name);
@@ -56,7 +55,7 @@ struct store_reader *cli_reader(const struct config *conf);
 extern const struct modules all_modules;                    /* modules.c */
 
 extern const struct verb verb_run, verb_check, verb_explain, verb_send, verb_status, verb_queue, verb_held, verb_show, verb_verify,
-                         verb_sandbox, verb_resume, verb_fields;
+                         verb_sandbox, verb_resume, verb_fields, verb_functions, verb_tables, verb_completion, verb_test;
 #define CLI_CONFIG_FLAG {"config", 'c', "FILE", "the configuration; default " LABRELAY_DEFAULT_CONF}
 #define CLI_JSON_FLAG {"json", 0, NULL, "print JSON"}
 #endif

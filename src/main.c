@@ -13,16 +13,21 @@
 #include "text.h"
 
 static const struct verb *const all_verbs[] = {
-    &verb_run, &verb_check, &verb_explain, &verb_send, &verb_status, &verb_queue, &verb_held, &verb_show, &verb_verify,
-    &verb_resume, &verb_fields, &verb_sandbox,
+    &verb_run, &verb_check, &verb_test, &verb_explain, &verb_send, &verb_status, &verb_queue, &verb_held, &verb_show, &verb_verify,
+    &verb_resume, &verb_tables, &verb_fields, &verb_functions, &verb_sandbox, &verb_completion,
 };
 #define VERBS_N (sizeof all_verbs / sizeof all_verbs[0])
+
+const struct verb *cli_verb(size_t i)
+{
+    return i < VERBS_N ? all_verbs[i] : NULL;
+}
 
 static void help_all(FILE *out)
 {
     fputs("labrelay " PACKAGE_VERSION ": lab results from HL7 v2 into WHO Go.Data\n\nusage: labrelay VERB [flags] [arguments]\n\n", out);
     for (size_t i = 0; i < VERBS_N; i++)
-        fprintf(out, "  %-8s  %s\n", all_verbs[i]->name, all_verbs[i]->help);
+        fprintf(out, "  %-10s  %s\n", all_verbs[i]->name, all_verbs[i]->help);
     fputs("\nlabrelay VERB --help tells more; so does labrelay(1).\n", out);
 }
 

@@ -1,7 +1,8 @@
 /*
- * NAME labrelay explain - what would become of a file: parse, record, route with the deciding lines, person it would look for, exact JSON.
+ * NAME labrelay explain - what would become of a message: parse, record, route with the deciding lines, person it would look for, exact JSON.
+ * The message is a file, standard input (-) or one of the store (m12), which is read with the configuration as it is now.
  * Stores nothing, sends nothing, asks nobody.
- * EXIT 0 the message would be accepted, 1 it would be refused.
+ * EXIT 0 the message would be accepted, 1 it would be refused, 3 the store does not have it (any more).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "cli.h"
 #include "fsutil.h"
 #include "rule.h"
+#include "xmem.h"
 
 #define FILE_MAX_BYTES ((size_t)64 << 20)
 #define ARENA_BYTES ((size_t)512 << 20)
@@ -195,9 +197,41 @@ static int message(struct explained *x, struct parsed *p, struct err *e)
     return 0;
 }
 
+/* The bytes of message m<id>, and the channel it came in by. */
+static int load_stored(const struct config *conf, int64_t id, struct buf *raw, char **channel)
+{
+    struct store_message_row m = {0};
+    struct err e = ERR_INIT;
+    struct store_reader *r = cli_reader(conf);
+    if (!r)
+        return EXIT_WRONG;
+    int got = store_load_message(r, id, &m, &e), rc = EXIT_FINE;
+    if (got == 0) {
+        *channel = xstrdup(m.channel);
+        store_message_row_clear(&m);
+        got = store_load_raw(r, id, raw, &e);
+        if (got > 0)
+            fprintf(stderr, "labrelay: the original of m%" PRId64 " was erased (keep-delivered)\n", id);
+    } else if (got > 0) {
+        fprintf(stderr, "labrelay: there is no message m%" PRId64 "\n", id);
+    }
+    if (got)
+        rc = got < 0 ? cli_fail(&e) : EXIT_ABSENT;
+    store_reader_close(r);
+    return rc;
+}
+
+/* A file of that name is said as ./m12. */
+static bool is_stored(const char *what, int64_t *id)
+{
+    return what[0] == 'm' && cli_id(what, 'm', id);
+}
+
 static int explain(const struct cli *c)
 {
     const char *channel = cli_get(c, "channel");
+    char *came_by = NULL;
+    int64_t id = 0;
     struct explained x = {.is_json = cli_has(c, "json")};
     struct parse_result pr = {.n = 0};
     struct err e = ERR_INIT;
@@ -210,13 +244,24 @@ static int explain(const struct cli *c)
     if (!conf)
         goto out;
     x.conf = conf;
-    x.lc = channel ? config_listener_find(conf, channel) : conf->n_listeners ? &conf->listeners[0] : NULL;
-    if (!x.lc) {
-        rc = cli_usage(c, channel ? "no listener of this name" : "the configuration has no listener");
+    if (is_stored(c->args[0], &id)) {
+        rc = load_stored(conf, id, &file, &came_by);
+        if (rc != EXIT_FINE)
+            goto out;
+        rc = EXIT_WRONG;
+        channel = channel ? channel : came_by;
+    } else if (fs_load(c->args[0], &file, &e)) {
+        rc = cli_fail(&e);
         goto out;
     }
-    if (fs_load(c->args[0], &file, &e)) {
-        rc = cli_fail(&e);
+    x.lc = channel ? config_listener_find(conf, channel) : conf->n_listeners ? &conf->listeners[0] : NULL;
+    if (!x.lc && came_by && channel == came_by) {
+        fprintf(stderr, "labrelay: m%" PRId64 " came in by \"%s\", which is not in the configuration any more; say --channel NAME\n", id, came_by);
+        rc = EXIT_ABSENT;
+        goto out;
+    }
+    if (!x.lc) {
+        rc = cli_usage(c, channel ? "no listener of this name" : "the configuration has no listener");
         goto out;
     }
     x.a = arena_new(ARENA_BYTES);
@@ -241,14 +286,15 @@ static int explain(const struct cli *c)
     rc = is_fine ? EXIT_FINE : EXIT_WRONG;
 out:
     arena_free(x.a);
+    free(came_by);
     buf_clear(&file);
     buf_clear(&out);
     config_free(conf);
     return rc;
 }
 
-static const struct cli_flag flags[] = {CLI_CONFIG_FLAG, {"channel", 0, "NAME", "as if it came in here; default: the first listener"}, CLI_JSON_FLAG};
+static const struct cli_flag flags[] = {CLI_CONFIG_FLAG, {"channel", 0, "NAME", "as if it came in here; default: where m12 came in, else the first listener"}, CLI_JSON_FLAG};
 
-const struct verb verb_explain = {.name = "explain", .synopsis = "[-c FILE] [--channel NAME] [--json] FILE",
-                                  .help = "what would become of a file; stores and sends nothing (FILE - is stdin)",
+const struct verb verb_explain = {.name = "explain", .synopsis = "[-c FILE] [--channel NAME] [--json] FILE|-|ID",
+                                  .help = "what would become of a file, of standard input (-) or of a stored message (m12); stores and sends nothing",
                                   .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .min_args = 1, .max_args = 1, .run = explain};

@@ -39,4 +39,4 @@ static int fields(const struct cli *c)
 static const struct cli_flag flags[] = {CLI_JSON_FLAG};
 
 const struct verb verb_fields = {.name = "fields", .synopsis = "[--json] [SCOPE]", .help = "lists the fields that rules can use",
-                                 .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .max_args = 1, .run = fields};
+                                 .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .words = "message patient report specimen observation", .max_args = 1, .run = fields};

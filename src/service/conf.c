@@ -3,7 +3,7 @@
  *     conf - a configuration, read, checked and compiled whole
  * DESCRIPTION
  *     The top level is read by the same option reader as every block: its options are rows, its nouns (store, table, listen, write,
- *     route, result-of) are special words. Routes are compiled last, when everything they name is known. Blocks with mistakes keep
+ *     route, result-of, test) are special words. Routes are compiled last, when everything they name is known. Blocks with mistakes keep
  *     their name, so that one mistake is not reported again wherever the name is used.
  * DIAGNOSTICS
  *     All through the diag. config_load() returns NULL when there is any error.
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "conf_read.h"
+#include "conf_test.h"
 #include "fsutil.h"
 #include "option_value.h"
 #include "rule_inner.h"
@@ -108,6 +109,8 @@ struct loader {
     struct names listeners, writers, tables;
     const struct lexer_stmt **rules;
     size_t n_rules;
+    const struct lexer_stmt **tests;
+    size_t n_tests;
     struct buf table_bytes;
     unsigned store_line;
     struct diag_place store_at;
@@ -405,8 +408,15 @@ static void keep_rule(struct loader *l, const struct lexer_stmt *s)
     l->rules[l->n_rules++] = s;
 }
 
+static void keep_test(struct loader *l, const struct lexer_stmt *s)
+{
+    l->tests = xreallocarray(l->tests, l->n_tests + 1, sizeof(const struct lexer_stmt *));
+    l->tests[l->n_tests++] = s;
+}
+
 static const struct { const char *word; void (*load)(struct loader *l, const struct lexer_stmt *s); } nouns[] = {
     {"store", load_store}, {"table", load_table}, {"listen", load_listener}, {"write", load_writer}, {"route", keep_rule}, {"result-of", keep_rule},
+    {"test", keep_test},
 };
 
 static bool read_noun(void *ctx, const char *name, struct option_args *a, const struct lexer_stmt *s)
@@ -514,7 +524,7 @@ static void take_globals(struct config *c, struct globals *g)
 
 static void load_all(struct loader *l, const struct conf_text *text)
 {
-    static const char *const special[] = {"store", "table", "listen", "write", "route", "result-of", NULL};
+    static const char *const special[] = {"store", "table", "listen", "write", "route", "result-of", "test", NULL};
     struct globals g = {0};
     struct diag_place end = {.file = 0};
     struct option_layer layer = {&global_table, &g};
@@ -528,6 +538,7 @@ static void load_all(struct loader *l, const struct conf_text *text)
     check_listeners(l);
     check_writers(l);
     compile_rules(l, &g, end);
+    conf_tests_compile(l->c, l->d, l->tests, l->n_tests);
     take_globals(l->c, &g);
     option_free_values(&global_table, &g);
 }
@@ -551,6 +562,7 @@ struct config *config_load(const char *path, const struct modules *m, struct dia
     names_free(&l.writers);
     names_free(&l.tables);
     free(l.rules);
+    free(l.tests);
     arena_free(a);
     if (diag_errors(d) == 0)
         return l.c;

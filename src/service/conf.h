@@ -10,6 +10,7 @@
 
 struct ruleset;
 struct tables;
+struct conf_test;
 
 struct store_conf {
     char *path;                         /* absolute or relative to the config file's folder, resolved */
@@ -60,6 +61,8 @@ struct config {
     size_t n_writers;
     struct tables *tables;
     struct ruleset *rules;
+    struct conf_test *tests;            /* see conf_test.h; they live in the memory of rules */
+    size_t n_tests;
 };
 
 /* NULL when there is any error; all of them are in d. Warnings do not stop it. */

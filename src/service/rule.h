@@ -33,4 +33,13 @@ struct rule_result {
 /* What happens to one observation. trace may be NULL. Zone: IANA name of the channel, for dates without zone. -1: ERR_LIMIT (arena). */
 int rule_run(const struct ruleset *rs, const struct record *r, const struct rec_observation *obs, struct arena *a,
              struct rule_result *out, struct rule_trace *trace, struct err *e);
+
+/* The functions of the rules, for people. false past the last. Static texts. */
+struct rule_function {
+    const char *name;
+    const char *usage;                  /* "substr(text, first, length): the first character is 1" */
+    const char *result;                 /* "a text" */
+    const char *help;
+};
+bool rule_function_at(size_t i, struct rule_function *out);
 #endif

@@ -145,19 +145,27 @@ static bool is_date(struct span s)
     return span_is_digits(span_cut(s, 0, 4)) && span_is_digits(span_cut(s, 5, 2)) && span_is_digits(span_cut(s, 8, 2));
 }
 
-struct func { const char *name; enum rule_func f; size_t min, max; enum rule_type result; const char *usage; };
+struct func { const char *name; enum rule_func f; size_t min, max; enum rule_type result; const char *usage, *help; };
 static const struct func funcs[] = {
-    {"lower", FUNC_LOWER, 1, 1, RULE_T_TEXT, "lower(text)"},
-    {"upper", FUNC_UPPER, 1, 1, RULE_T_TEXT, "upper(text)"},
-    {"trim", FUNC_TRIM, 1, 1, RULE_T_TEXT, "trim(text)"},
-    {"concat", FUNC_CONCAT, 1, 16, RULE_T_TEXT, "concat(text, …)"},
-    {"substr", FUNC_SUBSTR, 2, 3, RULE_T_TEXT, "substr(text, first, length): the first character is 1"},
-    {"first", FUNC_FIRST, 1, 1, RULE_T_TEXT, "first(list)"},
-    {"code", FUNC_CODE, 1, 1, RULE_T_TEXT, "code(codes)"},
-    {"display", FUNC_DISPLAY, 1, 1, RULE_T_TEXT, "display(codes)"},
-    {"length", FUNC_LENGTH, 1, 1, RULE_T_NUMBER, "length(text)"},
+    {"lower", FUNC_LOWER, 1, 1, RULE_T_TEXT, "lower(text)", "the text in lower case"},
+    {"upper", FUNC_UPPER, 1, 1, RULE_T_TEXT, "upper(text)", "the text in upper case"},
+    {"trim", FUNC_TRIM, 1, 1, RULE_T_TEXT, "trim(text)", "the text without blanks at both ends"},
+    {"concat", FUNC_CONCAT, 1, 16, RULE_T_TEXT, "concat(text, …)", "all texts joined"},
+    {"substr", FUNC_SUBSTR, 2, 3, RULE_T_TEXT, "substr(text, first, length): the first character is 1", "a part of the text; without length to the end"},
+    {"first", FUNC_FIRST, 1, 1, RULE_T_TEXT, "first(list)", "the first element of a list, of codes or identifiers"},
+    {"code", FUNC_CODE, 1, 1, RULE_T_TEXT, "code(codes)", "the code of the first coding"},
+    {"display", FUNC_DISPLAY, 1, 1, RULE_T_TEXT, "display(codes)", "the display of the first coding; else its text, else its code"},
+    {"length", FUNC_LENGTH, 1, 1, RULE_T_NUMBER, "length(text)", "the number of characters"},
 };
 #define FUNCS (sizeof funcs / sizeof funcs[0])
+
+bool rule_function_at(size_t i, struct rule_function *out)
+{
+    if (i >= FUNCS)
+        return false;
+    *out = (struct rule_function){funcs[i].name, funcs[i].usage, rule_type_name(funcs[i].result), funcs[i].help};
+    return true;
+}
 
 static bool fits(const struct func *f, size_t i, enum rule_type t)
 {
