@@ -28,6 +28,7 @@
 #define SLOT_BITS 20
 #define SLOT_MASK (((uint64_t)1 << SLOT_BITS) - 1)
 #define LINGER_US ((int64_t)2000000)
+#define LINGER_BYTES ((size_t)4 << 20)   /* of a body that was refused; who sends more does not read our answer anyway */
 #define OUT_MAX ((size_t)64 << 20)
 
 enum conn_state { READING, WAITING, WRITING, LINGERING };
@@ -48,8 +49,8 @@ struct http_conn {
     char *copy;                         /* Prefer: return=representation */
     size_t copy_n;
     struct buf out;
-    size_t out_done;
-    bool is_last, is_eof;
+    size_t out_done, drained;
+    bool is_last;
     int64_t deadline_us;
     char peer[64];
 };
@@ -497,6 +498,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     }
     if (c->state == READING)
         pump(c, span_make(c->l->chunk, (size_t)n));
+    else if (c->state == LINGERING && (c->drained += (size_t)n) > LINGER_BYTES)
+        conn_close(c);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -599,7 +599,10 @@ const struct listener_conf *config_listener_find(const struct config *c, const c
 
 const struct parser_conf *config_parser_find(const struct listener_conf *lc, const char *wanted, struct span frame)
 {
-    struct span head = span_cut(frame, 0, 4096);
+    size_t at = 0;
+    while (at < frame.n && (frame.p[at] == ' ' || frame.p[at] == '\t' || frame.p[at] == '\r' || frame.p[at] == '\n'))
+        at++;
+    struct span head = span_cut(frame, at, 4096);
     for (size_t i = 0; i < lc->n_parsers; i++)
         if (wanted ? strcmp(lc->parsers[i].ops->name, wanted) == 0 : lc->parsers[i].ops->sniff(head))
             return &lc->parsers[i];

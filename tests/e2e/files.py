@@ -234,7 +234,7 @@ def test_empty_large_link_fifo_socket():
 
 
 def test_odd_names():
-    odd = [b'%2f..%2fetc', b'new\nline.hl7', b'\xff\xfe bytes.hl7', b"'; rm -rf *.hl7", b'...', b'$(reboot)', 'Ünï ☃.hl7'.encode(), b'x' * 255, b'y' * 250 + b'.hl7',
+    odd = [b'%2f..%2fetc', b'-rf', b'new\nline.hl7', b'\xff\xfe bytes.hl7', b"'; rm -rf *.hl7", b'$(reboot)', 'Ünï ☃.hl7'.encode(), b'x' * 255, b'y' * 250 + b'.hl7',
            b'con', b'%s%n%s.hl7', b'\\..\\..\\up.hl7', b'tab\t.hl7', b'a"b<c>|d.hl7']
     with Drop() as r:
         inbox = r.inbox.encode()
