@@ -293,6 +293,7 @@ static int parse_message(const struct hl7_options *o, struct span raw, struct ar
         if (!is_limit)
             return -1;
         hl7_error(&x, 104, "TOO_MANY_SEGMENTS", NULL, 0);
+        h->version = hl7_version(span_cut(h->f[12], 0, span_find(h->f[12], h->d.comp)));
         out->fate = PARSE_REFUSE;
         return keep_problems(&x, out) ? 0 : -1;
     }
