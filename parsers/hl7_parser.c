@@ -270,6 +270,16 @@ static unsigned count_obx(const struct hl7_ctx *x)
     return n;
 }
 
+/* MSH-13 as a sequence number. -1 and 0 ask how the link stands: such a message may hold nothing but MSH. True: it does. */
+static bool read_sequence(struct hl7_ctx *x, struct parsed *out)
+{
+    int64_t n;
+    if (!x->o->is_sequence || !span_int(hl7_value(x, &x->segs[0], 12, 1), &n) || n < -1)
+        return false;
+    out->sequence = (struct sequence){SEQUENCE_SENT, n};
+    return n < 1 && x->n == 1;
+}
+
 static int parse_message(const struct hl7_options *o, struct span raw, struct arena *a, struct parsed *out)
 {
     struct hl7_ctx x = {.a = a, .o = o, .raw = raw};
@@ -305,8 +315,13 @@ static int parse_message(const struct hl7_options *o, struct span raw, struct ar
         out->fate = PARSE_SILENT;
         return 0;
     }
-    bool go_on = check_header(&x, &ev, is_charset_known, out);
-    h->version = x.version;
+    bool is_link_only = read_sequence(&x, out);
+    bool go_on = !is_link_only && check_header(&x, &ev, is_charset_known, out);
+    h->version = is_link_only ? hl7_version(out->message.version) : x.version;
+    if (is_link_only) {
+        out->fate = PARSE_FILTER;
+        out->filter_reason = "SEQUENCE";
+    }
     if (go_on && read_body(&x, &ev, out))
         return -1;
     return keep_problems(&x, out) && !arena_is_full(a) ? 0 : -1;
@@ -458,6 +473,7 @@ static const struct option_row rows[] = {
     ROW("wide-characters", OPT_YESNO, is_wide, .def = "no", .help = "read frames in UTF-16 or UTF-32 with byte order mark: files only, MLLP cannot carry them"),
     ROW("max-records", OPT_INT, max_records, .min = 1, .max = 100000, .def = "5000", .help = "orders in one message, at most"),
     ROW("max-segments", OPT_INT, max_segments, .min = 10, .max = 10000000, .def = "100000", .help = "segments in one message, at most"),
+    ROW("sequence", OPT_YESNO, is_sequence, .def = "no", .help = "MSH-13 is a sequence number: another than the expected one is answered AR, and every reply says in MSA-4 what is expected"),
     ROW("own-app", OPT_TEXT, own_app, .help = "MSH-3 of acknowledgements when the sender names no receiver"),
     ROW("own-facility", OPT_TEXT, own_facility, .help = "MSH-4 of acknowledgements when the sender names no receiver"),
 };

@@ -286,18 +286,49 @@ static int store_refused(struct engine *g, struct pending_frame *pf, const struc
     return put_aside(g, pf, p->raw, is_quarantine ? MESSAGE_QUARANTINED : MESSAGE_REFUSED, reason, &p->message, e);
 }
 
+static void refuse_for(struct pending_frame *pf, struct parsed *p, const struct problem *why)
+{
+    struct problem *kept = arena_alloc(pf->a, sizeof *kept);
+    p->fate = PARSE_REFUSE;
+    if (kept)
+        *kept = *why;
+    p->problems = kept;
+    p->n_problems = kept != NULL;
+}
+
 /* A message that must not come in this way is refused for that reason alone. */
 static void check_fit(struct pending_frame *pf, struct parsed *p)
 {
-    struct problem why = {.severity = 'E'}, *kept;
-    if (pf->parser->ops->fits(p, &pf->f->ask, &why))
-        return;
-    p->fate = PARSE_REFUSE;
-    kept = arena_alloc(pf->a, sizeof *kept);
-    if (kept)
-        *kept = why;
-    p->problems = kept;
-    p->n_problems = kept != NULL;
+    struct problem why = {.severity = 'E'};
+    if (!pf->parser->ops->fits(p, &pf->f->ask, &why))
+        refuse_for(pf, p, &why);
+}
+
+/* STANDARDS 2.10: what is expected next from a sender is kept in the batch of the message, and so is durable before the reply. */
+static int meet_sequence(struct engine *g, struct pending_frame *pf, struct parsed *p, struct err *e)
+{
+    const struct rec_message *m = &p->message;
+    struct span part[] = {m->channel, m->source_app.value, m->source_facility.value};
+    struct buf key;
+    buf_init(&key, 1 << 20);
+    for (size_t i = 0; i < 3; i++)
+        buf_addf(&key, "%zu:%.*s", part[i].n, SPAN_ARG(part[i]));
+    int64_t n = p->sequence.number, expected = store_get_memory(g->env.store, "sequence", key.p, 0), next = expected;
+    p->sequence.state = SEQUENCE_ANSWERED;
+    if (n == -1) {
+        next = 0;
+    } else if (n == 0) {
+        p->sequence.number = expected ? expected : -1;
+    } else if (!expected || n == expected) {
+        next = n + 1;
+    } else {
+        p->sequence = (struct sequence){SEQUENCE_WRONG, expected};
+        refuse_for(pf, p, &(struct problem){.severity = 'E', .code = 207, .where = "MSH^1^13", .name = "WRONG_SEQUENCE_NUMBER",
+                                            .text = "the sequence number is not the expected one"});
+    }
+    int rc = next == expected ? 0 : store_put_memory(g->env.store, "sequence", key.p, next, e);
+    buf_clear(&key);
+    return rc;
 }
 
 static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err *e)
@@ -309,6 +340,8 @@ static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err 
         p->message.channel = span_of(lc->name);
         if (pf->parser->ops->fits && (p->fate == PARSE_ACCEPT || p->fate == PARSE_FILTER))
             check_fit(pf, p);
+        if (p->sequence.state == SEQUENCE_SENT && meet_sequence(g, pf, p, e))
+            return -1;
         if (count(g, lc->name, "received", e))
             return -1;
         switch (p->fate) {
