@@ -209,18 +209,24 @@ static void sort_errors(struct hl7_ctx *x)
     }
 }
 
-static void note_fragments(struct hl7_ctx *x)
+/* MSH-14 and DSC-1 (STANDARDS 2.9): a part by itself must not be sent. DSC-2 I is about a query, not about parts. */
+static void note_fragments(struct hl7_ctx *x, struct parsed *out)
 {
     struct hl7_seg *last = &x->segs[x->n - 1];
-    if (last->id == HL7_ID('D', 'S', 'C') && span_has(hl7_value(x, last, 1, 1)) && !span_is(hl7_value(x, last, 2, 1), "I"))
+    out->continues = hl7_value(x, &x->segs[0], 13, 1);
+    if (last->id == HL7_ID('D', 'S', 'C') && !span_is(hl7_value(x, last, 2, 1), "I"))
+        out->continued_by = hl7_value(x, last, 1, 1);
+    if (span_has(out->continued_by))
         hl7_warn_message(x, "W_INCOMPLETE_CONTINUATION", "DSC[1]");
+    if (span_has(out->continues))
+        hl7_warn_message(x, "W_INCOMPLETE_CONTINUATION", "MSH[1]-14");
 }
 
 static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed *out)
 {
     struct hl7_groups g;
     bool is_limit = false;
-    note_fragments(x);
+    note_fragments(x, out);
     x->at_seg = NULL;
     if (hl7_group(x, ev->is_oul, ev->is_specimen_first, &g, &is_limit)) {
         if (!is_limit)
@@ -233,6 +239,8 @@ static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed
         return -1;
     if (!g.has_obr && g.n_obx == 0)
         hl7_error(x, 100, "NO_RESULTS", NULL, 0);
+    if (span_has(out->continued_by))
+        x->n_errors = 0; /* broken off anywhere: what is wrong shows when the rest is there */
     sort_errors(x);
     out->fate = x->n_errors ? PARSE_REFUSE : PARSE_ACCEPT;
     return 0;
@@ -485,4 +493,5 @@ const struct parser_ops hl7v2_parser = {
     .parse = parse,
     .reply = hl7_reply,
     .busy = hl7_busy,
+    .join = hl7_join,
 };

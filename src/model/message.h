@@ -99,6 +99,8 @@ struct parsed {                     /* one message (MSH … / Bundle) of a frame
     const struct problem *problems; /* errors first; warnings after */
     size_t n_problems;
     const void *priv;               /* the parser's own, for reply() */
+    struct span continues;          /* valued: the rest of the message whose last part named this in continued_by (HL7 MSH-14) */
+    struct span continued_by;       /* valued: more of this message comes, naming this (HL7 DSC-1) */
     struct sequence sequence;       /* NONE unless the parser's options ask for the protocol and the message has a number */
 };
 

@@ -68,6 +68,9 @@ struct parser_ops {
     int  (*busy)(const void *options, struct span frame, const struct reply_conf *rc, struct arena *a, struct span *payload, struct err *e);
     /* May this message come in this way? False: *why is the reason (static texts), the message is refused. NULL: every message may. */
     bool (*fits)(const struct parsed *p, const struct ask *ask, struct problem *why);
+    /* The parts of one message, in order, to one frame; is_whole: the last part is there. Absent when they do not fit.
+     * NULL: its messages never come in parts. */
+    struct span (*join)(const struct span *parts, size_t n, bool is_whole, struct arena *a);
 };
 
 /* ---- listeners: run on the LOOP thread ---- */
