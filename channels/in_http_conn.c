@@ -253,7 +253,8 @@ static void answer_fhir(struct http_conn *c, const struct reply *r)
     bool is_echo = is_good && c->copy;
     if (is_echo)
         body = span_make(c->copy, c->copy_n);
-    start_answer(c, status, is_echo && p->is_xml_sent != p->is_xml ? p->is_xml_sent ? "application/fhir+xml; charset=utf-8" : "application/fhir+json; charset=utf-8" : media_of(p), body.n);
+    start_answer(c, status,
+                 is_echo && p->is_xml_sent != p->is_xml ? p->is_xml_sent ? "application/fhir+xml; charset=utf-8" : "application/fhir+json; charset=utf-8" : media_of(p), body.n);
     if (is_good)
         add_location(c, r);
     end_answer(c, body);

@@ -210,7 +210,8 @@ static void load_table(struct loader *l, const struct lexer_stmt *s)
     const char *name = take_name(l, s, 1, "table", &l->tables, true);
     bool is_good = name != NULL;
     if (s->n < 4 || !token_is(&s->v[2], "csv") || s->v[3].kind != TOKEN_STRING) {
-        error_at(l, s, s->n > 2 && !token_is(&s->v[2], "csv") ? 2 : 3, "write: table tests csv \"tables/tests.csv\" key system code value test_type", "a table needs csv and a path in quotes");
+        error_at(l, s, s->n > 2 && !token_is(&s->v[2], "csv") ? 2 : 3,
+                 "write: table tests csv \"tables/tests.csv\" key system code value test_type", "a table needs csv and a path in quotes");
         is_good = false;
     }
     enum { NOWHERE, KEYS, VALUES } part = NOWHERE;
