@@ -40,7 +40,8 @@ static const struct option_row option_rows[] = {
     ROW("inbox", OPT_PATH, inbox, .is_required = true, .help = "folder in which files are dropped; it must exist"),
     ROW("done", OPT_PATH, done, .help = "folder for files that were taken; done in the inbox unless given; must be on the same file system"),
     ROW("error", OPT_PATH, error, .help = "folder for files that were refused, with NAME.why.txt; error in the inbox unless given"),
-    ROW("settle", OPT_DURATION, settle, .def = "5s", .min = 1000, .max = 3600 * SECOND, .help = "a file counts as whole when it did not change for this long; one renamed into the inbox does at once"),
+    ROW("settle", OPT_DURATION, settle, .def = "5s", .min = 1000, .max = 3600 * SECOND,
+        .help = "a file counts as whole when it did not change for this long; one renamed into the inbox does at once"),
     ROW("rescan", OPT_DURATION, rescan, .def = "10s", .min = 100000, .max = 3600 * SECOND, .help = "how often the folder is read whole, for shares that do not tell of changes"),
     ROW("inotify", OPT_YESNO, inotify, .def = "yes", .help = "let the kernel tell of new files; rescan alone finds them otherwise"),
     ROW("max-size", OPT_SIZE, max_size, .def = "16MB", .min = 1024, .max = (int64_t)256 << 20, .help = "largest file; a larger one is refused unread"),
@@ -82,7 +83,8 @@ static char *explain(const struct listener *l, const char *name, const struct re
 {
     char head[240];
     if (r->n_bad == 0 && r->batch_warning)
-        (void)snprintf(head, sizeof head, "Taken, but look at it: all %zu complete messages of this file were taken, and the file may not be whole (%s).", r->n_messages, r->batch_warning);
+        (void)snprintf(head, sizeof head,
+                       "Taken, but look at it: all %zu complete messages of this file were taken, and the file may not be whole (%s).", r->n_messages, r->batch_warning);
     else if (r->n_messages > 1)
         (void)snprintf(head, sizeof head, "Refused in part: %zu of the %zu messages of this file were refused, the others were taken.", r->n_bad, r->n_messages);
     else
@@ -126,7 +128,8 @@ static void listener_reply(struct listener *l, const struct reply *r)
     it->is_bad = r->n_bad > 0 || r->batch_warning;
     it->why = it->is_bad ? explain(l, it->name, r) : NULL;
     it->answer = l->o->ack ? join(r, &it->answer_n) : NULL;
-    log_event(it->is_bad ? LOG_WARNING : LOG_DEBUG, "file finished", log_word("channel", l->env.name), log_id("msg", 'm', r->message_id), log_word("to", it->is_bad ? "error" : "done"),
+    log_event(it->is_bad ? LOG_WARNING : LOG_DEBUG, "file finished", log_word("channel", l->env.name),
+              log_id("msg", 'm', r->message_id), log_word("to", it->is_bad ? "error" : "done"),
               log_int("messages", (int64_t)r->n_messages), log_int("refused", (int64_t)r->n_bad));
     finish(l, it);
     if (l->n_flying <= l->n_items / 2)

@@ -45,9 +45,11 @@ static const struct option_row option_rows[] = {
     ROW("basic", OPT_CREDENTIAL, basic, .help = "names and passwords (name:password), one a line of the credential file"),
     ROW("max-body", OPT_SIZE, max_body, .def = "8MB", .min = 1024, .max = (int64_t)256 << 20, .help = "largest body; a larger one is answered 413"),
     ROW("max-connections", OPT_INT, max_connections, .def = "256", .min = 1, .max = 10000, .help = "connections at a time; more are closed at once"),
-    ROW("request-timeout", OPT_DURATION, request_timeout, .def = "30s", .min = 100000, .max = 3600 * SECOND, .help = "a request must arrive whole within this time, and its answer be read"),
+    ROW("request-timeout", OPT_DURATION, request_timeout, .def = "30s", .min = 100000, .max = 3600 * SECOND,
+        .help = "a request must arrive whole within this time, and its answer be read"),
     ROW("idle-timeout", OPT_DURATION, idle_timeout, .def = "60s", .min = 100000, .max = 3600 * SECOND, .help = "close a connection without requests after this time"),
-    ROW("answer-timeout", OPT_DURATION, answer_timeout, .def = "30s", .min = 100000, .max = 3600 * SECOND, .help = "nothing committed by then: say nothing and close, the sender repeats"),
+    ROW("answer-timeout", OPT_DURATION, answer_timeout, .def = "30s", .min = 100000, .max = 3600 * SECOND,
+        .help = "nothing committed by then: say nothing and close, the sender repeats"),
 };
 
 /* ---- addresses ---- */

@@ -28,6 +28,7 @@
 #define SLOT_BITS 20
 #define SLOT_MASK (((uint64_t)1 << SLOT_BITS) - 1)
 #define LINGER_US ((int64_t)2000000)
+#define LINGER_BYTES ((size_t)4 << 20)   /* of a body that was refused; who sends more does not read our answer anyway */
 #define OUT_MAX ((size_t)64 << 20)
 
 enum conn_state { READING, WAITING, WRITING, LINGERING };
@@ -48,8 +49,8 @@ struct http_conn {
     char *copy;                         /* Prefer: return=representation */
     size_t copy_n;
     struct buf out;
-    size_t out_done;
-    bool is_last, is_eof;
+    size_t out_done, drained;
+    bool is_last;
     int64_t deadline_us;
     char peer[64];
 };
@@ -252,7 +253,8 @@ static void answer_fhir(struct http_conn *c, const struct reply *r)
     bool is_echo = is_good && c->copy;
     if (is_echo)
         body = span_make(c->copy, c->copy_n);
-    start_answer(c, status, is_echo && p->is_xml_sent != p->is_xml ? p->is_xml_sent ? "application/fhir+xml; charset=utf-8" : "application/fhir+json; charset=utf-8" : media_of(p), body.n);
+    start_answer(c, status,
+                 is_echo && p->is_xml_sent != p->is_xml ? p->is_xml_sent ? "application/fhir+xml; charset=utf-8" : "application/fhir+json; charset=utf-8" : media_of(p), body.n);
     if (is_good)
         add_location(c, r);
     end_answer(c, body);
@@ -497,6 +499,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     }
     if (c->state == READING)
         pump(c, span_make(c->l->chunk, (size_t)n));
+    else if (c->state == LINGERING && (c->drained += (size_t)n) > LINGER_BYTES)
+        conn_close(c);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

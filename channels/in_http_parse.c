@@ -212,7 +212,7 @@ static enum http_event feed_head(struct http_reader *r, struct span *in)
         size_t i = span_find(*in, '\n'), n = i < in->n ? i + 1 : in->n;
         buf_add(&r->head, in->p, n);
         if (r->head.is_full)
-            return bad(r, memchr(r->head.p, '\n', r->head.n) ? 431 : 414, "The head of the request is too large");
+            return bad(r, r->head.n && memchr(r->head.p, '\n', r->head.n) ? 431 : 414, "The head of the request is too large");
         *in = span_from(*in, n);
         if (r->head.n == 2 && memcmp(r->head.p, "\r\n", 2) == 0 && r->line_n++ < EMPTY_LINES_MAX) {
             buf_reset(&r->head);        /* an empty line before a request (RFC 9112, 2.2) */

@@ -281,7 +281,8 @@ static void answer_busy(struct mllp_conn *c, struct span head, const char *reaso
         log_err(LOG_WARNING, "cannot build the busy answer", &e);
         payload = SPAN_ABSENT;
     }
-    log_event(LOG_WARNING, "not taken", log_word("channel", h->env.name), log_word("peer", c->peer), log_word("reason", reason), log_word("answer", span_has(payload) ? "207" : "none"));
+    log_event(LOG_WARNING, "not taken", log_word("channel", h->env.name), log_word("peer", c->peer),
+              log_word("reason", reason), log_word("answer", span_has(payload) ? "207" : "none"));
     h->env.count(h->env.name, "received", 1);
     h->env.count(h->env.name, "refused", 1);
     struct place *p = place_new(c, now);
@@ -622,7 +623,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         bool is_late = c->head != c->tail && now >= place_get(c, c->head)->posted_us + o->ack_deadline;
         bool is_deaf = c->out_done < c->out.n && now >= c->out_since_us + o->ack_deadline;
         if (is_late || is_deaf) {
-            log_event(LOG_WARNING, is_late ? "no answer in time: closing" : "the peer does not read its answers: closing", log_word("channel", c->h->env.name), log_word("peer", c->peer));
+            log_event(LOG_WARNING, is_late ? "no answer in time: closing" : "the peer does not read its answers: closing",
+                      log_word("channel", c->h->env.name), log_word("peer", c->peer));
             conn_close(c, is_late ? "no-answer" : "deaf");
             return;
         }

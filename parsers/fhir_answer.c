@@ -2,7 +2,7 @@
  * NAME fhir_answer - which answer a frame of FHIR gets, and what must not come by HTTP (STANDARDS 6.1, 6.7).
  *
  * By file: one OperationOutcome in the form of the message. By HTTP: transaction-response, batch-response, the answer to $process-message,
- * or an OperationOutcome, in the form that was asked for. A transaction that was refused gets the OperationOutcome alone.
+ * or an OperationOutcome, in the form that was asked for. A transaction or batch of which nothing was taken gets the OperationOutcome alone.
  * DIAGNOSTICS none. OWNERSHIP appends to the caller's buf.
  */
 #include "fhir_reply.h"
@@ -24,7 +24,7 @@ void fhir_answer(struct buf *b, const struct parse_result *result, const enum fr
     const struct fhir_info *info = fhir_info_of(p);
     const char *base = rc->ask.base ? rc->ask.base : "";
     enum rec_format form = rc->ask.form == ASK_FORM_XML ? REC_FHIR_XML : rc->ask.form == ASK_FORM_JSON ? REC_FHIR_JSON : info->format;
-    bool is_many = info->kind == FHIR_BATCH || (info->kind == FHIR_TRANSACTION && is_good(fates[worst]));
+    bool is_many = (info->kind == FHIR_BATCH || info->kind == FHIR_TRANSACTION) && is_good(fates[worst]);
     if (rc->ask.at == ASK_AT_PROCESS && info->kind == FHIR_MESSAGE)
         fhir_reply_process(b, form, p, fates[worst], base, rc->now_us);
     else if (rc->ask.at == ASK_AT_BASE && is_many)

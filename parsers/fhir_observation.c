@@ -216,35 +216,47 @@ static size_t hash(struct span s, size_t h)
     return h ^ h >> 29;
 }
 
+struct seen { size_t first, times; };       /* index + 1 of the one with that key, how often it was wanted */
+
+/* What tells two of one code apart: sub-id, else their own identifier */
+static struct span unique_of(const struct rec_observation *o)
+{
+    return o->sub_id.n ? SPAN_ABSENT : o->unique_id;
+}
+
+static struct seen *seek(struct seen *table, size_t size, const struct rec_observation *v, const struct rec_observation *o)
+{
+    size_t h = hash(unique_of(o), hash(o->key, (size_t)14695981039346656037ULL)) & (size - 1);
+    for (; table[h].first; h = (h + 1) & (size - 1)) {
+        const struct rec_observation *f = &v[table[h].first - 1];
+        if (span_eq(f->key, o->key) && span_eq(unique_of(f), unique_of(o)))
+            break;
+    }
+    return &table[h];
+}
+
 bool fhir_observations_number(struct fhir_ctx *x, struct rec_observation *v, size_t n)
 {
-    struct seen { size_t first, times; } *table;
     size_t size = 8;
     if (n < 2)
         return true;
-    while (size < 2 * n)
+    while (size < 4 * n)
         size *= 2;
-    table = arena_array(x->a, size, sizeof *table);
+    struct seen *table = arena_array(x->a, size, sizeof *table);
     if (!table)
         return false;
     for (size_t k = 0; k < n; k++) {
         struct rec_observation *o = &v[k];
-        struct span unique = o->sub_id.n ? SPAN_ABSENT : o->unique_id;
-        size_t h = hash(unique, hash(o->key, 14695981039346656037ULL)) & (size - 1);
-        for (; table[h].first; h = (h + 1) & (size - 1)) {
-            const struct rec_observation *f = &v[table[h].first - 1];
-            if (span_eq(f->key, o->key) && span_eq(f->sub_id.n ? SPAN_ABSENT : f->unique_id, unique))
-                break;
+        struct seen *same = seek(table, size, v, o), *s = same;
+        struct span sub = o->sub_id, stem = span_cut(o->key, 0, o->key.n - (o->key.n ? sub.n : 0));
+        for (; s->first; s = seek(table, size, v, o)) {         /* until the new key is nobody's */
+            struct span times = number_text(x, ++same->times);
+            o->sub_id = sub.n ? FHIR_CAT(x->a, sub, SPAN_LIT("."), times) : times;
+            o->key = FHIR_CAT(x->a, stem, o->sub_id);
+            if (arena_is_full(x->a))
+                return false;
         }
-        table[h].times++;
-        if (!table[h].first) {
-            table[h].first = k + 1;
-            continue;
-        }
-        struct span times = number_text(x, table[h].times);
-        o->sub_id = o->sub_id.n ? FHIR_CAT(x->a, o->sub_id, SPAN_LIT("."), times) : times;
-        /* the first keeps its key as it is: comparisons above go by it */
-        o->key = FHIR_CAT(x->a, span_cut(o->key, 0, o->key.n), o->key.n && o->key.p[o->key.n - 1] != '|' ? SPAN_LIT(".") : SPAN_ABSENT, times);
+        *s = (struct seen){k + 1, 1};
     }
-    return !arena_is_full(x->a);
+    return true;
 }

@@ -76,8 +76,8 @@ void fhir_message_read(struct fhir_ctx *x, struct span raw)
         read_party(x, fhir_get(header, "destination"), &m->destination_app);
         read_facility(x, fhir_get(header, "sender"), &m->source_facility);
     }
-    if (!m->source_app.value.n)
-        m->source_app.value = fhir_text(fhir_get(root, "meta"), "source");
+    if (!m->source_facility.value.n)
+        m->source_facility.value = fhir_text(fhir_get(root, "meta"), "source");
     if (fhir_is_type(root, "Bundle"))
         m->control_id = span_trim(fhir_text(fhir_get(root, "identifier"), "value"));
     if (!m->control_id.n)

@@ -61,6 +61,10 @@ struct hl7_frame {
 /* Splits a frame. 0, or -1 when the arena is full. is_wide: a frame in UTF-16 or UTF-32 with byte order mark is decoded first. */
 int hl7_lex_frame(struct arena *a, struct span frame, bool is_wide, struct hl7_frame *out);
 
+/* Parts of one message to one (hl7_join.c): what stands behind MSH is put behind the part before; DSC and bare ADD lines go, the DSC of
+ * the last part stays unless is_whole. Absent when the arena is full or a part has other delimiters than the first. */
+struct span hl7_join(const struct span *parts, size_t n, bool is_whole, struct arena *a);
+
 /* ---- the message ---- */
 /* Delimiters from "MSH|^~\&…"; false when they cannot be used (STANDARDS 2.1). Fills *d. */
 bool hl7_lex_delims(struct span msh, struct hl7_delims *d);

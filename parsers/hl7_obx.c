@@ -265,16 +265,13 @@ void hl7_obx_read(struct hl7_ctx *x, struct hl7_order_ctx *oc, const struct hl7_
 
 /* ---- merging ---- */
 
-struct part { struct rec_observation o; uint32_t next; };
-
 struct merger {
     struct hl7_ctx *x;
-    struct rec_observation *obs;
+    struct rec_observation *obs;    /* room for all: observations from the front, their parts from the back */
+    size_t n_obx, n_parts;
     uint32_t *table;                /* hash -> index of obs + 1 */
     size_t mask;
-    uint32_t *first, *last;         /* of obs: chain of parts + 1 */
-    struct part *parts;
-    size_t n_parts, cap_parts;
+    uint32_t *first, *last, *next;  /* chains of parts, by index of obs; 0 ends one (obs[0] is never a part) */
 };
 
 static size_t hash(struct span s)
@@ -301,22 +298,18 @@ static uint32_t find_or_enter(struct merger *m, const struct rec_observation *o,
     return HL7_NONE;
 }
 
-static bool add_part(struct merger *m, uint32_t to, const struct rec_observation *o)
+/* obs[from] becomes a part of obs[to] and makes room. */
+static void add_part(struct merger *m, uint32_t to, size_t from)
 {
-    if (!m->first) {
-        return false;
-    }
-    if (!arena_grow(m->x->a, &m->parts, m->n_parts, &m->cap_parts, sizeof *m->parts))
-        return false;
-    m->parts[m->n_parts++] = (struct part){*o, 0};
-    uint32_t me = (uint32_t)m->n_parts;
+    uint32_t me = (uint32_t)(m->n_obx - ++m->n_parts);
+    m->obs[me] = m->obs[from];
+    m->next[me] = 0;
     if (m->first[to])
-        m->parts[m->last[to] - 1].next = me;
+        m->next[m->last[to]] = me;
     else
         m->first[to] = me;
     m->last[to] = me;
     m->obs[to].parts++;
-    return true;
 }
 
 static void list_union(struct arena *a, struct hl7_list *l, struct rec_list from)
@@ -380,14 +373,14 @@ static void join_parts(struct merger *m, uint32_t k)
     struct gather g = {0};
     struct rec_observation first = *o;
     gather_one(x, &g, &first, &first);
-    for (uint32_t i = m->first[k]; i; i = m->parts[i - 1].next)
-        gather_one(x, &g, &m->parts[i - 1].o, &first);
+    for (uint32_t i = m->first[k]; i; i = m->next[i])
+        gather_one(x, &g, &m->obs[i], &first);
     struct span path = o->value.path, type = o->value.data_type;
     if (g.n_values == 1) {
         o->value = *g.only;
-        for (uint32_t i = m->first[k]; i; i = m->parts[i - 1].next)
-            if (!o->unit.code.n && !o->unit.display.n && g.only == &m->parts[i - 1].o.value)
-                o->unit = m->parts[i - 1].o.unit;
+        for (uint32_t i = m->first[k]; i; i = m->next[i])
+            if (!o->unit.code.n && !o->unit.display.n && g.only == &m->obs[i].value)
+                o->unit = m->obs[i].unit;
     } else if (g.n_values > 1) {
         o->value = (struct rec_value){.type = g.is_coded ? REC_V_CODED : REC_V_TEXT, .data_type = type, .path = path};
         o->value.text = hl7_list_join(x->a, &g.texts);
@@ -410,7 +403,7 @@ static void join_parts(struct merger *m, uint32_t k)
 
 bool hl7_observations(struct hl7_ctx *x, struct hl7_order_ctx *oc, const uint32_t *index, size_t n, struct record *r)
 {
-    struct merger m = {.x = x};
+    struct merger m = {.x = x, .n_obx = n};
     size_t size = 8;
     r->observations = NULL;
     r->n = 0;
@@ -432,11 +425,13 @@ bool hl7_observations(struct hl7_ctx *x, struct hl7_order_ctx *oc, const uint32_
             continue;
         }
         if (!m.first) {
-            m.first = arena_array(x->a, 2 * n, sizeof *m.first);
-            m.last = m.first ? m.first + n : NULL;
+            m.first = arena_array(x->a, 3 * n, sizeof *m.first);
+            if (!m.first)
+                return false;
+            m.last = m.first + n;
+            m.next = m.last + n;
         }
-        if (!add_part(&m, to, o))
-            return false;
+        add_part(&m, to, r->n);
     }
     for (size_t k = 0; m.first && k < r->n; k++)
         if (m.first[k])

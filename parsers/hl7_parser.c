@@ -209,18 +209,24 @@ static void sort_errors(struct hl7_ctx *x)
     }
 }
 
-static void note_fragments(struct hl7_ctx *x)
+/* MSH-14 and DSC-1 (STANDARDS 2.9): a part by itself must not be sent. DSC-2 I is about a query, not about parts. */
+static void note_fragments(struct hl7_ctx *x, struct parsed *out)
 {
     struct hl7_seg *last = &x->segs[x->n - 1];
-    if (last->id == HL7_ID('D', 'S', 'C') && span_has(hl7_value(x, last, 1, 1)) && !span_is(hl7_value(x, last, 2, 1), "I"))
+    out->continues = hl7_value(x, &x->segs[0], 13, 1);
+    if (last->id == HL7_ID('D', 'S', 'C') && !span_is(hl7_value(x, last, 2, 1), "I"))
+        out->continued_by = hl7_value(x, last, 1, 1);
+    if (span_has(out->continued_by))
         hl7_warn_message(x, "W_INCOMPLETE_CONTINUATION", "DSC[1]");
+    if (span_has(out->continues))
+        hl7_warn_message(x, "W_INCOMPLETE_CONTINUATION", "MSH[1]-14");
 }
 
 static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed *out)
 {
     struct hl7_groups g;
     bool is_limit = false;
-    note_fragments(x);
+    note_fragments(x, out);
     x->at_seg = NULL;
     if (hl7_group(x, ev->is_oul, ev->is_specimen_first, &g, &is_limit)) {
         if (!is_limit)
@@ -233,6 +239,8 @@ static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed
         return -1;
     if (!g.has_obr && g.n_obx == 0)
         hl7_error(x, 100, "NO_RESULTS", NULL, 0);
+    if (span_has(out->continued_by))
+        x->n_errors = 0; /* broken off anywhere: what is wrong shows when the rest is there */
     sort_errors(x);
     out->fate = x->n_errors ? PARSE_REFUSE : PARSE_ACCEPT;
     return 0;
@@ -270,6 +278,16 @@ static unsigned count_obx(const struct hl7_ctx *x)
     return n;
 }
 
+/* MSH-13 as a sequence number. -1 and 0 ask how the link stands: such a message may hold nothing but MSH. True: it does. */
+static bool read_sequence(struct hl7_ctx *x, struct parsed *out)
+{
+    int64_t n;
+    if (!x->o->is_sequence || !span_int(hl7_value(x, &x->segs[0], 12, 1), &n) || n < -1)
+        return false;
+    out->sequence = (struct sequence){SEQUENCE_SENT, n};
+    return n < 1 && x->n == 1;
+}
+
 static int parse_message(const struct hl7_options *o, struct span raw, struct arena *a, struct parsed *out)
 {
     struct hl7_ctx x = {.a = a, .o = o, .raw = raw};
@@ -293,6 +311,7 @@ static int parse_message(const struct hl7_options *o, struct span raw, struct ar
         if (!is_limit)
             return -1;
         hl7_error(&x, 104, "TOO_MANY_SEGMENTS", NULL, 0);
+        h->version = hl7_version(span_cut(h->f[12], 0, span_find(h->f[12], h->d.comp)));
         out->fate = PARSE_REFUSE;
         return keep_problems(&x, out) ? 0 : -1;
     }
@@ -304,8 +323,13 @@ static int parse_message(const struct hl7_options *o, struct span raw, struct ar
         out->fate = PARSE_SILENT;
         return 0;
     }
-    bool go_on = check_header(&x, &ev, is_charset_known, out);
-    h->version = x.version;
+    bool is_link_only = read_sequence(&x, out);
+    bool go_on = !is_link_only && check_header(&x, &ev, is_charset_known, out);
+    h->version = is_link_only ? hl7_version(out->message.version) : x.version;
+    if (is_link_only) {
+        out->fate = PARSE_FILTER;
+        out->filter_reason = "SEQUENCE";
+    }
     if (go_on && read_body(&x, &ev, out))
         return -1;
     return keep_problems(&x, out) && !arena_is_full(a) ? 0 : -1;
@@ -457,6 +481,7 @@ static const struct option_row rows[] = {
     ROW("wide-characters", OPT_YESNO, is_wide, .def = "no", .help = "read frames in UTF-16 or UTF-32 with byte order mark: files only, MLLP cannot carry them"),
     ROW("max-records", OPT_INT, max_records, .min = 1, .max = 100000, .def = "5000", .help = "orders in one message, at most"),
     ROW("max-segments", OPT_INT, max_segments, .min = 10, .max = 10000000, .def = "100000", .help = "segments in one message, at most"),
+    ROW("sequence", OPT_YESNO, is_sequence, .def = "no", .help = "MSH-13 is a sequence number: another than the expected one is answered AR, and every reply says in MSA-4 what is expected"),
     ROW("own-app", OPT_TEXT, own_app, .help = "MSH-3 of acknowledgements when the sender names no receiver"),
     ROW("own-facility", OPT_TEXT, own_facility, .help = "MSH-4 of acknowledgements when the sender names no receiver"),
 };
@@ -468,4 +493,5 @@ const struct parser_ops hl7v2_parser = {
     .parse = parse,
     .reply = hl7_reply,
     .busy = hl7_busy,
+    .join = hl7_join,
 };

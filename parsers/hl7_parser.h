@@ -29,6 +29,7 @@ struct hl7_options {
     bool is_decimal_comma;
     bool is_wide;                       /* frames in UTF-16 or UTF-32 with byte order mark are decoded */
     int64_t max_records, max_segments;  /* of one message; 0: 5000, 100000 */
+    bool is_sequence;                   /* MSH-13 is a sequence number that must be the expected one (STANDARDS 2.10) */
     char *own_app, *own_facility;       /* MSH-3/4 of ACKs when MSH-5/6 are empty; NULL: the engine's */
 };
 

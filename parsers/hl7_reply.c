@@ -16,7 +16,7 @@
 
 #define REPLY_MAX ((size_t)1 << 20)
 
-enum answer { ANSWER_ACCEPT, ANSWER_ERROR, ANSWER_REJECT, ANSWER_UNREADABLE, ANSWER_BUSY, ANSWER_SILENT };
+enum answer { ANSWER_ACCEPT, ANSWER_ERROR, ANSWER_REJECT, ANSWER_UNREADABLE, ANSWER_BUSY, ANSWER_SEQUENCE, ANSWER_SILENT };
 
 int hl7_version(struct span v)
 {
@@ -59,6 +59,7 @@ struct ack {
     const struct hl7_head *h;
     struct hl7_delims d;
     int version;
+    struct sequence sequence;
     uint64_t *seed;
     struct buf *b;
 };
@@ -277,9 +278,14 @@ static void put_ack(struct ack *k, const char *code, const struct problem *p, si
     buf_adds(k->b, code);
     put_fields(k, 1);
     buf_add_span(k->b, k->h->is_usable ? k->h->f[10] : SPAN_ABSENT);
-    if (is_refusal && k->version <= 260 && n) {
+    bool has_text = is_refusal && k->version <= 260 && n, has_number = k->sequence.state >= SEQUENCE_ANSWERED;
+    if (has_text) {
         put_fields(k, 1);
         buf_adds(k->b, p[0].text);
+    }
+    if (has_number) {
+        put_fields(k, has_text ? 1 : 2);
+        buf_add_int(k->b, k->sequence.number);
     }
     buf_addc(k->b, '\r');
     put_errs(k, p, n, is_refusal);
@@ -317,6 +323,7 @@ static size_t codes_for(enum answer what, enum condition a, enum condition b, co
             out[n++] = "AR";
         break;
     case ANSWER_BUSY:
+    case ANSWER_SEQUENCE:
         if (on_error_a)
             out[n++] = "CE";
         else if (on_error_b || is_original)
@@ -343,6 +350,8 @@ static enum answer answer_of(const struct parsed *m, enum frame_fate fate)
         return ANSWER_SILENT;
     if (fate == FATE_BUSY)
         return ANSWER_BUSY;
+    if (m->sequence.state == SEQUENCE_WRONG)
+        return ANSWER_SEQUENCE;
     switch (m->fate) {
     case PARSE_ACCEPT: case PARSE_FILTER: return fate == FATE_STORED || fate == FATE_DUPLICATE ? ANSWER_ACCEPT : ANSWER_ERROR;
     case PARSE_REFUSE: return ANSWER_ERROR;
@@ -355,6 +364,7 @@ static enum answer answer_of(const struct parsed *m, enum frame_fate fate)
 
 static const struct problem refused_by_us = {.severity = 'F', .code = 207, .name = "NOT_STORED", .text = "Application error"};
 static const struct problem busy_now = {.severity = 'F', .code = 207, .name = "BUSY", .text = "Application error"};
+static const struct problem wrong_number = {.severity = 'E', .code = 207, .where = "MSH^1^13", .name = "WRONG_SEQUENCE_NUMBER", .text = "Application error"};
 static const struct hl7_head no_head = {.d = {'|', '^', '~', '\\', '&', 0}};
 
 static struct ack ack_make(const void *options, const struct reply_conf *rc, const struct hl7_head *h, uint64_t *seed, struct buf *b)
@@ -374,7 +384,11 @@ static size_t answer(struct ack *k, const struct parsed *m, enum frame_fate fate
     size_t n = codes_for(what, condition_of(k->h->f[15]), condition_of(k->h->f[16]), codes);
     const struct problem *p = m->problems;
     size_t np = m->n_problems;
-    if (what == ANSWER_BUSY) {
+    k->sequence = what == ANSWER_BUSY ? (struct sequence){0} : m->sequence; /* nothing was kept: nothing is promised */
+    if (what == ANSWER_SEQUENCE) {
+        p = &wrong_number;
+        np = 1;
+    } else if (what == ANSWER_BUSY) {
         p = &busy_now;
         np = 1;
     } else if (what == ANSWER_ERROR && (m->fate == PARSE_ACCEPT || m->fate == PARSE_FILTER)) {

@@ -142,7 +142,8 @@ static int observation(struct explained *x, const struct record *r, const struct
         else
             buf_addf(x->b, "  %.*s\n", SPAN_ARG(t.v[i].text));
     }
-    buf_addf(x->b, "  => %s%s%s", action_text(&rr, &bu), rr.writer && rr.action == RULE_SEND_LAB && !bu.hold ? " to " : "", rr.writer && rr.action == RULE_SEND_LAB && !bu.hold ? rr.writer : "");
+    buf_addf(x->b, "  => %s%s%s", action_text(&rr, &bu),
+             rr.writer && rr.action == RULE_SEND_LAB && !bu.hold ? " to " : "", rr.writer && rr.action == RULE_SEND_LAB && !bu.hold ? rr.writer : "");
     if (reason)
         buf_addf(x->b, ": %s (%s)", reason, reason_text(reason));
     buf_addc(x->b, '\n');

@@ -123,4 +123,5 @@ static const struct cli_flag flags[] = {
 };
 
 const struct verb verb_held = {.name = "held", .synopsis = "[-c FILE] [list | show ID | release ID --by NAME | dismiss ID --by NAME] [--json]",
-                               .help = "what waits for a person to decide", .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .words = "list show release dismiss", .max_args = 2, .run = held};
+                               .help = "what waits for a person to decide", .flags = flags, .n_flags = sizeof flags / sizeof flags[0],
+                               .words = "list show release dismiss", .max_args = 2, .run = held};

@@ -1,5 +1,5 @@
 /*
- * NAME labrelay send - sends files over MLLP and shows the answers.
+ * NAME labrelay send - sends files over MLLP, or over HTTP, and shows the answers.
  *
  * Each file is one frame; line ends become CR, which is what HL7 v2 wants. One connection, one outstanding message.
  * EXIT 0 when every answer was AA or CA, 1 when one was refused, 4 when nobody answered.
@@ -13,10 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <curl/curl.h>
+
 #include "cli.h"
 #include "clock.h"
 #include "fsutil.h"
 #include "mllp_frame.h"
+#include "send_http.h"
 #include "xmem.h"
 
 #define FILE_MAX_BYTES ((size_t)64 << 20)
@@ -170,6 +173,16 @@ static int send_verb(const struct cli *c)
     struct mllp_frame_conf fc = {.max_bytes = ANSWER_MAX_BYTES, .end_wait_us = QUIET_US, .byte_timeout_us = ANSWER_WAIT_US, .frame_timeout_us = ANSWER_WAIT_US};
     struct err e = ERR_INIT;
     const char *to = cli_get(c, "to");
+    if (to && (strncmp(to, "http://", 7) == 0 || strncmp(to, "https://", 8) == 0)) {
+        int worst_http = EXIT_FINE;
+        (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+        for (int i = 0; i < c->n_args; i++) {
+            int rc = send_http(to, c->args[i], cli_get(c, "token-file"), cli_has(c, "json"));
+            worst_http = rc > worst_http ? rc : worst_http;
+        }
+        curl_global_cleanup();
+        return worst_http;
+    }
     int worst = EXIT_FINE, fd = dial(to ? to : "127.0.0.1:2575", &e);
     if (fd < 0)
         return cli_fail(&e);
@@ -185,10 +198,11 @@ static int send_verb(const struct cli *c)
 }
 
 static const struct cli_flag flags[] = {
-    {"to", 't', "HOST:PORT", "the MLLP listener; default 127.0.0.1:2575"},
+    {"to", 't', "HOST:PORT", "the MLLP listener, default 127.0.0.1:2575; or the URL of an HTTP listener, http://HOST:PORT/fhir"},
+    {"token-file", 0, "FILE", "HTTP: the bearer token"},
     {"as-is", 0, NULL, "send the bytes of the file unchanged (else line ends become CR)"},
     CLI_JSON_FLAG,
 };
 
-const struct verb verb_send = {.name = "send", .synopsis = "[--to HOST:PORT] [--as-is] [--json] FILE…", .help = "sends messages over MLLP and shows the answers",
+const struct verb verb_send = {.name = "send", .synopsis = "[--to HOST:PORT | --to URL] [--as-is] [--json] FILE…", .help = "sends messages over MLLP or HTTP and shows the answers",
                                .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .min_args = 1, .max_args = 100000, .run = send_verb};

@@ -248,6 +248,8 @@ static int idle(struct engine *g, struct err *e)
     if (g->env.loop)
         loop_take_counts(g->env.loop, take_count, g);
     probe(g);
+    if (!g->is_refusing && part_give_up(g, clock_now_us(), e))
+        return -1;
     if (g->conf->store.keep_delivered_us > 0 &&
         store_expire(g->env.store, clock_now_us() - g->conf->store.keep_delivered_us, EXPIRE_MAX, &erased, e))
         return -1;

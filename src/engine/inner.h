@@ -73,6 +73,25 @@ int  intake_frame(struct engine *g, struct frame *f, struct err *e);
 /* Posts the replies of the batch: after a commit, or as refusals when it failed. */
 void intake_reply(struct engine *g, bool is_committed);
 
+/* Deliveries and accounts of a stored message's observations. pf: listener, time and arena. */
+int  intake_deliver(struct engine *g, struct pending_frame *pf, const struct parsed *p, int64_t message_id, unsigned *deliveries, struct err *e);
+
+/* part.c: messages sent in parts (STANDARDS 2.9) */
+struct part {                       /* what a message is to others */
+    const char *reason;             /* CONTINUED: more comes; CONTINUATION: the last one; NULL: no part */
+    struct store_fragments set;     /* the parts before it */
+    char key[65];                   /* CONTINUED: what the next one has to name */
+    struct arena *a;                /* CONTINUATION: the joined message and its records … */
+    struct parse_result joined;     /* … one, accepted */
+};
+/* Looks for the parts before; joins and parses when this is the last. Changes p's fate and problems to what the whole message deserves. */
+int  part_meet(struct engine *g, struct pending_frame *pf, struct parsed *p, struct part *out, struct err *e);
+/* The part is stored as m: keeps it waiting, or stores and routes the joined message. */
+int  part_take(struct engine *g, struct pending_frame *pf, struct part *part, const struct store_message *m, struct err *e);
+void part_clear(struct part *part);
+/* Idle turn: sets that waited too long become one message whose results are held. */
+int  part_give_up(struct engine *g, int64_t now, struct err *e);
+
 /* dispatch.c */
 int  dispatch_open(struct engine *g, struct err *e);
 int  dispatch_turn(struct engine *g, int64_t now, struct err *e);       /* loads, claims, arms; tasks go to g->tasks_out */

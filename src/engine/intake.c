@@ -198,81 +198,6 @@ out:
     return rc;
 }
 
-static int store_accepted(struct engine *g, struct pending_frame *pf, const struct parsed *p, enum frame_fate *fate, struct err *e)
-{
-    const char *channel = g->conf->listeners[pf->f->listener_index].name;
-    struct store_message m = {.channel = channel, .source_app = p->message.source_app.value, .source_facility = p->message.source_facility.value,
-                              .control_id = p->message.control_id, .kind = p->message.kind, .received_us = pf->f->received_us,
-                              .peer = pf->f->peer, .state = MESSAGE_STORED, .reason = "", .raw = p->raw, .observations = p->observations,
-                              .config = g->config_number};
-    int64_t old_id;
-    enum message_state old_state;
-    bool is_reused = false;
-    unsigned deliveries = 0, accounted = 0;
-    (void)sha_normalized(p->raw, m.sha256);
-    for (size_t i = 0; i < p->n_problems; i++)
-        m.warnings += p->problems[i].severity == 'W';
-    bool is_same_by_key = pf->f->same_as[0] != '\0' && pf->parsed.n == 1;
-    char same[24] = "sha256:";
-    if (is_same_by_key) {
-        m.control_id = span_of(pf->f->same_as);
-    } else if (!span_has(m.control_id)) {
-        text_hex(m.sha256, 8, same + 7);    /* nothing in it names the message: its bytes do (STANDARDS 6.7, idempotency) */
-        m.control_id = span_of(same);
-    }
-    if (store_find_duplicate(g->env.store, &m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, &is_reused, e))
-        return -1;
-    pf->is_known = is_same_by_key && (is_reused || old_id);
-    if (pf->is_known && !pf->f->is_update && !old_id) {
-        *fate = FATE_DUPLICATE;
-        log_event(LOG_INFO, "exists already", log_word("channel", channel));
-        return count(g, channel, "duplicate", e);
-    }
-    if (old_id && old_state == MESSAGE_STORED) {
-        *fate = FATE_DUPLICATE;
-        if (!pf->message_id)
-            pf->message_id = old_id;
-        log_event(LOG_INFO, "duplicate", log_id("msg", 'm', old_id), log_word("channel", channel), log_span("control", m.control_id));
-        return count(g, channel, "duplicate", e);
-    }
-    if (p->fate == PARSE_FILTER)
-        m.reason = p->filter_reason;
-    if (store_put_message(g->env.store, &m, e) || count(g, channel, "stored", e))
-        return -1;
-    if (!pf->message_id)
-        pf->message_id = m.id;
-    *fate = FATE_STORED;
-    if (is_reused && !is_same_by_key)
-        log_event(LOG_WARNING, "control id used again with other content", log_id("msg", 'm', m.id), log_word("channel", channel));
-    if (p->fate == PARSE_FILTER) {
-        if (p->observations && store_account(g->env.store, m.id, "dropped", p->filter_reason, p->observations, e))
-            return -1;
-        accounted = p->observations;
-    }
-    for (unsigned ri = 0; p->fate == PARSE_ACCEPT && ri < p->n_records; ri++) {
-        struct record *r = &p->records[ri];
-        for (unsigned oi = 0; oi < r->n; oi++) {
-            const struct rec_observation *o = &r->observations[oi];
-            accounted += o->parts;
-            if (o->role == OBS_RESULT) {
-                deliveries++;
-                if (deliver_observation(g, pf, m.id, r, ri, oi, e))
-                    return -1;
-                continue;
-            }
-            bool is_part = o->role == OBS_PART || o->role == OBS_ATTACHMENT || o->role == OBS_PANEL;
-            if (store_account(g->env.store, m.id, is_part ? "part-of" : "dropped", is_part ? obs_role_name(o->role) : "NOT_A_RESULT", o->parts, e))
-                return -1;
-        }
-    }
-    if (accounted != p->observations)
-        log_event(LOG_ERROR, "observations do not add up: please report", log_id("msg", 'm', m.id), log_int("in", p->observations), log_int("out", accounted));
-    log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", channel), log_word("peer", pf->f->is_patient ? "file" : pf->f->peer),
-              log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
-              log_int("deliveries", deliveries), log_int("warnings", m.warnings), log_ms("took", clock_mono_us() - pf->started_us));
-    return 0;
-}
-
 static int store_refused(struct engine *g, struct pending_frame *pf, const struct parsed *p, enum frame_fate *fate, struct err *e)
 {
     char reason[96] = "HL7_102";
@@ -286,18 +211,162 @@ static int store_refused(struct engine *g, struct pending_frame *pf, const struc
     return put_aside(g, pf, p->raw, is_quarantine ? MESSAGE_QUARANTINED : MESSAGE_REFUSED, reason, &p->message, e);
 }
 
+/* The row of a message as it came. control: room for the name of one that has none. */
+static struct store_message row_of(const struct engine *g, const struct pending_frame *pf, const struct parsed *p, char control[24])
+{
+    struct store_message m = {.channel = g->conf->listeners[pf->f->listener_index].name, .source_app = p->message.source_app.value,
+                              .source_facility = p->message.source_facility.value, .control_id = p->message.control_id, .kind = p->message.kind,
+                              .received_us = pf->f->received_us, .peer = pf->f->peer, .state = MESSAGE_STORED, .reason = "", .raw = p->raw,
+                              .observations = p->observations, .config = g->config_number};
+    (void)sha_normalized(p->raw, m.sha256);
+    for (size_t i = 0; i < p->n_problems; i++)
+        m.warnings += p->problems[i].severity == 'W';
+    if (pf->f->same_as[0] != '\0' && pf->parsed.n == 1) {
+        m.control_id = span_of(pf->f->same_as);
+    } else if (!span_has(m.control_id)) {
+        memcpy(control, "sha256:", 7);
+        text_hex(m.sha256, 8, control + 7);     /* nothing in it names the message: its bytes do (STANDARDS 6.7, idempotency) */
+        m.control_id = span_of(control);
+    }
+    return m;
+}
+
+/* The same message was taken before: counted, and answered as then. */
+static int meet_duplicate(struct engine *g, struct pending_frame *pf, const struct store_message *m, bool *is_reused, bool *is_duplicate, struct err *e)
+{
+    int64_t old_id;
+    enum message_state old_state;
+    *is_duplicate = false;
+    if (store_find_duplicate(g->env.store, m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, is_reused, e))
+        return -1;
+    if (pf->f->same_as[0] != '\0' && pf->parsed.n == 1 && *is_reused && !old_id) {
+        *is_duplicate = true;
+        log_event(LOG_INFO, "exists already", log_word("channel", m->channel));
+        return count(g, m->channel, "duplicate", e);
+    }
+    if (!old_id || old_state != MESSAGE_STORED)
+        return 0;
+    *is_duplicate = true;
+    if (!pf->message_id)
+        pf->message_id = old_id;
+    log_event(LOG_INFO, "duplicate", log_id("msg", 'm', old_id), log_word("channel", m->channel), log_span("control", m->control_id));
+    return count(g, m->channel, "duplicate", e);
+}
+
+int intake_deliver(struct engine *g, struct pending_frame *pf, const struct parsed *p, int64_t message_id, unsigned *deliveries, struct err *e)
+{
+    unsigned accounted = 0;
+    *deliveries = 0;
+    for (unsigned ri = 0; ri < p->n_records; ri++) {
+        struct record *r = &p->records[ri];
+        for (unsigned oi = 0; oi < r->n; oi++) {
+            const struct rec_observation *o = &r->observations[oi];
+            accounted += o->parts;
+            if (o->role == OBS_RESULT) {
+                ++*deliveries;
+                if (deliver_observation(g, pf, message_id, r, ri, oi, e))
+                    return -1;
+                continue;
+            }
+            bool is_part = o->role == OBS_PART || o->role == OBS_ATTACHMENT || o->role == OBS_PANEL;
+            if (store_account(g->env.store, message_id, is_part ? "part-of" : "dropped", is_part ? obs_role_name(o->role) : "NOT_A_RESULT", o->parts, e))
+                return -1;
+        }
+    }
+    if (accounted != p->observations)
+        log_event(LOG_ERROR, "observations do not add up: please report", log_id("msg", 'm', message_id), log_int("in", p->observations), log_int("out", accounted));
+    return 0;
+}
+
+/* A part of a message, or a message without results, is kept and accounted as a whole; the others go through the rules. */
+static int store_accepted(struct engine *g, struct pending_frame *pf, struct parsed *p, enum frame_fate *fate, struct err *e)
+{
+    char control[24];
+    struct store_message m = row_of(g, pf, p, control);
+    struct part part = {.reason = NULL};
+    bool is_reused = false, is_duplicate = false;
+    unsigned deliveries = 0;
+    if (meet_duplicate(g, pf, &m, &is_reused, &is_duplicate, e))
+        return -1;
+    *fate = FATE_DUPLICATE;
+    if (is_duplicate && p->fate == PARSE_REFUSE) {      /* the last part of a message that was joined: it was good then */
+        p->fate = PARSE_ACCEPT;
+        p->n_problems = 0;
+    }
+    if (is_duplicate)
+        return 0;
+    if (pf->parser->ops->join && part_meet(g, pf, p, &part, e))
+        return -1;
+    if (p->fate == PARSE_REFUSE) {      /* a part that makes the whole one refused, or that belongs to nothing and says nothing */
+        part_clear(&part);
+        return store_refused(g, pf, p, fate, e);
+    }
+    if (p->fate == PARSE_FILTER)
+        m.reason = p->filter_reason;
+    else if (part.reason)
+        m.reason = part.reason;
+    const char *fate_word = part.reason ? "part-of" : "dropped", *why = part.reason ? "CONTINUATION" : p->fate == PARSE_FILTER ? p->filter_reason : "NOT_A_RESULT";
+    bool is_whole = p->fate != PARSE_ACCEPT || part.reason;
+    int rc = store_put_message(g->env.store, &m, e) || count(g, m.channel, "stored", e) ||
+             (is_whole && p->observations && store_account(g->env.store, m.id, fate_word, why, p->observations, e)) ||
+             (part.reason && part_take(g, pf, &part, &m, e)) || (!is_whole && intake_deliver(g, pf, p, m.id, &deliveries, e)) ? -1 : 0;
+    part_clear(&part);
+    if (rc)
+        return -1;
+    if (!pf->message_id)
+        pf->message_id = m.id;
+    *fate = FATE_STORED;
+    if (is_reused)
+        log_event(LOG_WARNING, "control id used again with other content", log_id("msg", 'm', m.id), log_word("channel", m.channel));
+    log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", m.channel), log_word("peer", pf->f->is_patient ? "file" : pf->f->peer),
+              log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
+              log_int("deliveries", deliveries), log_int("warnings", m.warnings), log_ms("took", clock_mono_us() - pf->started_us));
+    return 0;
+}
+
+static void refuse_for(struct pending_frame *pf, struct parsed *p, const struct problem *why)
+{
+    struct problem *kept = arena_alloc(pf->a, sizeof *kept);
+    p->fate = PARSE_REFUSE;
+    if (kept)
+        *kept = *why;
+    p->problems = kept;
+    p->n_problems = kept != NULL;
+}
+
 /* A message that must not come in this way is refused for that reason alone. */
 static void check_fit(struct pending_frame *pf, struct parsed *p)
 {
-    struct problem why = {.severity = 'E'}, *kept;
-    if (pf->parser->ops->fits(p, &pf->f->ask, &why))
-        return;
-    p->fate = PARSE_REFUSE;
-    kept = arena_alloc(pf->a, sizeof *kept);
-    if (kept)
-        *kept = why;
-    p->problems = kept;
-    p->n_problems = kept != NULL;
+    struct problem why = {.severity = 'E'};
+    if (!pf->parser->ops->fits(p, &pf->f->ask, &why))
+        refuse_for(pf, p, &why);
+}
+
+/* STANDARDS 2.10: what is expected next from a sender is kept in the batch of the message, and so is durable before the reply. */
+static int meet_sequence(struct engine *g, struct pending_frame *pf, struct parsed *p, struct err *e)
+{
+    const struct rec_message *m = &p->message;
+    struct span part[] = {m->channel, m->source_app.value, m->source_facility.value};
+    struct buf key;
+    buf_init(&key, 1 << 20);
+    for (size_t i = 0; i < 3; i++)
+        buf_addf(&key, "%zu:%.*s", part[i].n, SPAN_ARG(part[i]));
+    int64_t n = p->sequence.number, expected = store_get_memory(g->env.store, "sequence", key.p, 0), next = expected;
+    p->sequence.state = SEQUENCE_ANSWERED;
+    if (n == -1) {
+        next = 0;
+    } else if (n == 0) {
+        p->sequence.number = expected ? expected : -1;
+    } else if (!expected || n == expected) {
+        next = n + 1;
+    } else {
+        p->sequence = (struct sequence){SEQUENCE_WRONG, expected};
+        refuse_for(pf, p, &(struct problem){.severity = 'E', .code = 207, .where = "MSH^1^13", .name = "WRONG_SEQUENCE_NUMBER",
+                                            .text = "the sequence number is not the expected one"});
+    }
+    int rc = next == expected ? 0 : store_put_memory(g->env.store, "sequence", key.p, next, e);
+    buf_clear(&key);
+    return rc;
 }
 
 static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err *e)
@@ -309,9 +378,12 @@ static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err 
         p->message.channel = span_of(lc->name);
         if (pf->parser->ops->fits && (p->fate == PARSE_ACCEPT || p->fate == PARSE_FILTER))
             check_fit(pf, p);
+        if (p->sequence.state == SEQUENCE_SENT && meet_sequence(g, pf, p, e))
+            return -1;
         if (count(g, lc->name, "received", e))
             return -1;
-        switch (p->fate) {
+        /* What is wrong with the last part of a message may be right once it is joined. */
+        switch (p->fate == PARSE_REFUSE && span_has(p->continues) ? PARSE_ACCEPT : p->fate) {
         case PARSE_ACCEPT:
         case PARSE_FILTER:
         case PARSE_SILENT:

@@ -84,6 +84,10 @@ struct problem {
     struct span expression;         /* the whole FHIRPath when `where` is too short for it; absent for HL7 v2 */
 };
 
+/* Link-level sequence numbers (HL7 v2.9 2.9.1). The parser says what was sent, the engine what is answered. */
+enum sequence_state { SEQUENCE_NONE, SEQUENCE_SENT, SEQUENCE_ANSWERED, SEQUENCE_WRONG };
+struct sequence { enum sequence_state state; int64_t number; };    /* sent: MSH-13; answered, wrong: MSA-4 */
+
 struct parsed {                     /* one message (MSH … / Bundle) of a frame */
     struct span raw;                /* its bytes inside the frame */
     struct rec_message message;
@@ -95,6 +99,9 @@ struct parsed {                     /* one message (MSH … / Bundle) of a frame
     const struct problem *problems; /* errors first; warnings after */
     size_t n_problems;
     const void *priv;               /* the parser's own, for reply() */
+    struct span continues;          /* valued: the rest of the message whose last part named this in continued_by (HL7 MSH-14) */
+    struct span continued_by;       /* valued: more of this message comes, naming this (HL7 DSC-1) */
+    struct sequence sequence;       /* NONE unless the parser's options ask for the protocol and the message has a number */
 };
 
 struct parse_result {

@@ -64,10 +64,14 @@ struct parser_ops {
     /* The payloads that answer the frame: fates[i] is what became of result->v[i]. Appends heap strings to *out (free each p). */
     int  (*reply)(const void *options, const struct parse_result *result, const enum frame_fate *fates, const struct reply_conf *rc,
                   struct arena *a, struct span **payloads, size_t *n, struct err *e);
-    /* A positive/negative early answer from the header alone, for a frame that is not handed to the engine (busy, oversize): 207. A heap string for the caller to free, or nothing (absent). */
+    /* A positive/negative early answer from the header alone, for a frame that is not handed to the engine (busy, oversize): 207.
+     * A heap string for the caller to free, or nothing (absent). */
     int  (*busy)(const void *options, struct span frame, const struct reply_conf *rc, struct arena *a, struct span *payload, struct err *e);
     /* May this message come in this way? False: *why is the reason (static texts), the message is refused. NULL: every message may. */
     bool (*fits)(const struct parsed *p, const struct ask *ask, struct problem *why);
+    /* The parts of one message, in order, to one frame; is_whole: the last part is there. Absent when they do not fit.
+     * NULL: its messages never come in parts. */
+    struct span (*join)(const struct span *parts, size_t n, bool is_whole, struct arena *a);
 };
 
 /* ---- listeners: run on the LOOP thread ---- */

@@ -213,7 +213,8 @@ static void load_table(struct loader *l, const struct lexer_stmt *s)
     const char *name = take_name(l, s, 1, "table", &l->tables, true);
     bool is_good = name != NULL;
     if (s->n < 4 || !token_is(&s->v[2], "csv") || s->v[3].kind != TOKEN_STRING) {
-        error_at(l, s, s->n > 2 && !token_is(&s->v[2], "csv") ? 2 : 3, "write: table tests csv \"tables/tests.csv\" key system code value test_type", "a table needs csv and a path in quotes");
+        error_at(l, s, s->n > 2 && !token_is(&s->v[2], "csv") ? 2 : 3,
+                 "write: table tests csv \"tables/tests.csv\" key system code value test_type", "a table needs csv and a path in quotes");
         is_good = false;
     }
     enum { NOWHERE, KEYS, VALUES } part = NOWHERE;
@@ -611,7 +612,10 @@ const struct listener_conf *config_listener_find(const struct config *c, const c
 
 const struct parser_conf *config_parser_find(const struct listener_conf *lc, const char *wanted, struct span frame)
 {
-    struct span head = span_cut(frame, 0, 4096);
+    size_t at = 0;
+    while (at < frame.n && (frame.p[at] == ' ' || frame.p[at] == '\t' || frame.p[at] == '\r' || frame.p[at] == '\n'))
+        at++;
+    struct span head = span_cut(frame, at, 4096);
     for (size_t i = 0; i < lc->n_parsers; i++)
         if (wanted ? strcmp(lc->parsers[i].ops->name, wanted) == 0 : lc->parsers[i].ops->sniff(head))
             return &lc->parsers[i];

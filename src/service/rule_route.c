@@ -45,7 +45,8 @@ static struct span words_of(const struct draft *x, size_t from, size_t to)
     for (size_t i = from; i < to && n < sizeof line; i++) {
         const struct token *t = &x->c.s->v[i];
         const char *quote = t->kind == TOKEN_STRING ? "\"" : t->kind == TOKEN_REGEX ? "/" : "";
-        bool glue = i == from || token_is(t, ",") || token_is(t, ")") || token_is(&x->c.s->v[i - 1], "(") || (token_is(t, "(") && i > from + 1 && !token_is(&x->c.s->v[i - 1], "in"));
+        bool glue = i == from || token_is(t, ",") || token_is(t, ")") || token_is(&x->c.s->v[i - 1], "(") ||
+                    (token_is(t, "(") && i > from + 1 && !token_is(&x->c.s->v[i - 1], "in"));
         int len = snprintf(line + n, sizeof line - n, "%s%s%.*s%s", glue ? "" : " ", quote, SPAN_ARG(t->text), quote);
         n += len > 0 ? (size_t)len : 0;
     }

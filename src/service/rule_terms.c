@@ -196,7 +196,8 @@ static const char *parse_kind(const struct rule_setup *s, const struct table *t,
         if (span_is(k, kinds[i]))
             return kinds[i];
     if (k.n)
-        diag_add(s->d, DIAG_ERROR, table_place(t, row, column), diag_guess(k, kinds, 3, hint, sizeof hint), "kind is presence, quantitative or organism; not \"%.*s\"", SPAN_ARG(k));
+        diag_add(s->d, DIAG_ERROR, table_place(t, row, column), diag_guess(k, kinds, 3, hint, sizeof hint),
+                 "kind is presence, quantitative or organism; not \"%.*s\"", SPAN_ARG(k));
     return "presence";
 }
 
@@ -270,7 +271,8 @@ static const struct table *known(const struct rule_setup *s, const char *name, c
     for (size_t i = 0; is_good && i < keys && key1; i++)
         is_good = strcmp(table_column_name(t, table_key_column(t, i)), i ? key2 : key1) == 0;
     if (!is_good)
-        diag_add(s->d, DIAG_ERROR, table_at(t), NULL, "table \"%s\" has to have the key%s %s%s%s", name, key2 ? "s" : "", key1 ? key1 : "id (one column)", key2 ? " " : "", key2 ? key2 : "");
+        diag_add(s->d, DIAG_ERROR, table_at(t), NULL, "table \"%s\" has to have the key%s %s%s%s",
+                 name, key2 ? "s" : "", key1 ? key1 : "id (one column)", key2 ? " " : "", key2 ? key2 : "");
     const char *values[] = {v1, v2};
     for (size_t i = 0; i < 2; i++)
         if (values[i] && table_column(t, span_of(values[i])) < 0) {

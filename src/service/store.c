@@ -13,6 +13,7 @@
  *   delivery(id, message, …)  narrow, rewritten with every move. key8 = first 8 bytes of the result key: the index holds numbers.
  *   delivery_text(id, …)      who, body, detail: written once, rewritten only when they differ. No row: all three empty.
  *   account(message, fate, reason, n)     observations without a delivery (part-of, dropped by place).
+ *   fragment(message, first, …) parts of messages that wait for the rest; see store_fragment.c.
  *   counter(channel, what, n) frames: received, stored, refused, quarantined, duplicate. One upsert per commit and word.
  *   sealed(sum, a, b, n)      what erased messages added to the sums: 1 deliveries, 2 accounts, 3 messages (b: 0 count, 1 observations).
  *   target(key, …)            what stands at the writer under a result key; a tombstone when withdrawn. Never deleted.
@@ -81,6 +82,9 @@ static const char schema_1[] =
     "CREATE TABLE delivery_text(id INTEGER PRIMARY KEY, who TEXT NOT NULL, body TEXT NOT NULL, detail TEXT NOT NULL);"
     "CREATE TABLE account(message INTEGER NOT NULL, fate INTEGER NOT NULL, reason INTEGER NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY(message,fate,reason)) WITHOUT ROWID;"
+    "CREATE TABLE fragment(message INTEGER PRIMARY KEY, first INTEGER NOT NULL, channel TEXT NOT NULL, key TEXT NOT NULL, us INTEGER NOT NULL);"
+    "CREATE INDEX fragment_key ON fragment(key);"
+    "CREATE INDEX fragment_first ON fragment(first);"
     "CREATE TABLE counter(channel INTEGER NOT NULL, what INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(channel,what)) WITHOUT ROWID;"
     "CREATE TABLE sealed(sum INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(sum,a,b)) WITHOUT ROWID;"
     "CREATE TABLE target(id INTEGER PRIMARY KEY, key8 INTEGER NOT NULL, key NOT NULL, remote_id TEXT NOT NULL, person_id TEXT NOT NULL,"

@@ -83,6 +83,18 @@ int  store_get_target(struct store *q, const char *result_key, struct store_targ
 int  store_put_target(struct store *q, const struct store_target *t, struct err *e);
 void store_target_clear(struct store_target *t);
 
+/* A message that was sent in parts and waits for more of them (STANDARDS 2.9). key: what the next part will name. */
+struct store_fragments { int64_t first; char *channel; int64_t *ids; size_t n; };       /* ids in the order they came; first = ids[0] */
+int  store_put_fragment(struct store *q, int64_t message_id, int64_t first, const char *channel, const char *key, int64_t us, struct err *e);
+/* The latest set whose last part waits for key; a set whose last part came before before_us. 0 found (caller clears), 1 none, -1. */
+int  store_find_fragments(struct store *q, const char *key, struct store_fragments *out, struct err *e);
+int  store_find_old_fragments(struct store *q, int64_t before_us, struct store_fragments *out, struct err *e);
+int  store_delay_fragments(struct store *q, int64_t first, int64_t us, struct err *e);          /* as if its parts came at us */
+int  store_drop_fragments(struct store *q, int64_t first, struct err *e);                       /* it waits no more; its messages stay */
+void store_fragments_clear(struct store_fragments *f);
+/* Appends the bytes of a message; sees the open batch. 0 found, 1 erased. */
+int  store_get_raw(struct store *q, int64_t message_id, struct buf *out, struct err *e);
+
 int  store_audit(struct store *q, const char *who, const char *action, int64_t delivery_id, int64_t message_id, const char *reason, struct err *e);   /* hash-chained */
 int64_t store_get_memory(struct store *q, const char *owner, const char *key, int64_t def);
 int  store_put_memory(struct store *q, const char *owner, const char *key, int64_t v, struct err *e);

@@ -46,6 +46,13 @@ static const char *const sql[STORE_STMTS] = {
                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
     [ST_UPDATE_TARGET] = "UPDATE target SET remote_id=?3,person_id=?4,person_type=?5,body=?6,issued_us=?7,written_us=?8,delivery=?9,rank=?10,tombstone=?11"
                          " WHERE key8=?1 AND key=?2",
+    [ST_PUT_FRAGMENT] = "INSERT INTO fragment(message,first,channel,key,us) VALUES(?1,?2,?3,?4,?5)",
+    [ST_FIND_FRAGMENT] = "SELECT first,channel FROM fragment f WHERE key=?1 AND message=(SELECT max(message) FROM fragment WHERE first=f.first)"
+                         " ORDER BY message DESC LIMIT 1",
+    [ST_OLD_FRAGMENT] = "SELECT first,channel FROM fragment GROUP BY first HAVING max(us)<?1 LIMIT 1",
+    [ST_FRAGMENTS_OF] = "SELECT message FROM fragment WHERE first=?1 ORDER BY message",
+    [ST_DELAY_FRAGMENTS] = "UPDATE fragment SET us=?2 WHERE first=?1",
+    [ST_DROP_FRAGMENTS] = "DELETE FROM fragment WHERE first=?1",
     [ST_AUDIT] = "INSERT INTO audit(id,us,who,action,delivery,message,reason,hash) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [ST_GET_MEMORY] = "SELECT value FROM memory WHERE owner=?1 AND key=?2",
     [ST_PUT_MEMORY] = "INSERT INTO memory(owner,key,value) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET value=excluded.value",
@@ -59,7 +66,8 @@ static const char *const sql[STORE_STMTS] = {
     [ST_RECOVER] = "UPDATE delivery SET state=2,step=CASE step WHEN 1 THEN 4 ELSE step END,next_us=CASE step WHEN 0 THEN ?1 ELSE ?1+?2 END,"
                    "updated_us=?1 WHERE state<3 AND state=1",
     [ST_EXPIRE_SCAN] = "SELECT id,received_us FROM message WHERE id>?1 ORDER BY id LIMIT ?2",
-    [ST_EXPIRE_BUSY] = "SELECT 1 FROM delivery WHERE message=?1 AND (state<4 OR updated_us>=?2) LIMIT 1",
+    [ST_EXPIRE_BUSY] = "SELECT 1 FROM delivery WHERE message=?1 AND (state<4 OR updated_us>=?2)"
+                        " UNION ALL SELECT 1 FROM fragment WHERE message=?1 LIMIT 1",
     [ST_SEAL_MESSAGE] = "INSERT INTO sealed(sum,a,b,n) SELECT 3,state,0,1 FROM message WHERE id=?1 ON CONFLICT DO UPDATE SET n=n+excluded.n",
     [ST_SEAL_OBSERVATIONS] = "INSERT INTO sealed(sum,a,b,n) SELECT 3,state,1,observations FROM message WHERE id=?1 ON CONFLICT DO UPDATE SET n=n+excluded.n",
     [ST_SEAL_DELIVERIES] = "INSERT INTO sealed(sum,a,b,n) SELECT 1,state,reason,sum(parts) FROM delivery WHERE message=?1 GROUP BY state,reason"

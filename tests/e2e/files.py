@@ -26,8 +26,10 @@ listen files "drop" {{
     rescan   %s
     %s
     parse    hl7v2 {{ timezone "Africa/Kampala" }}
+    parse    fhir {{ timezone "Africa/Kampala" }}
 }}
 '''
+PARITY = os.path.join(rig.REPO, 'tests', 'fixtures', 'parity')
 
 
 class Skipped(Exception):
@@ -198,6 +200,66 @@ def test_batch_with_one_bad_message():
         r.balanced(received=3, stored=2, refused=1)
 
 
+# ---- FHIR ----
+
+OBSERVATION = {'resourceType': 'Observation', 'status': 'final', 'code': {'coding': [{'system': 'http://loinc.org', 'code': '41636-2'}]},
+               'contained': [{'resourceType': 'Patient', 'id': 'p', 'name': [{'family': 'Okello'}], 'birthDate': '1988-03-14'}], 'subject': {'reference': '#p'},
+               'valueCodeableConcept': {'coding': [{'system': 'http://snomed.info/sct', 'code': '260373001'}]}}
+
+
+def fhir(**more):
+    return json.dumps(dict(OBSERVATION, **more)).encode()
+
+
+def test_every_form_is_told_apart():
+    """The same report as ORU, JSON and XML in one folder, by its bytes: the names say nothing."""
+    with Drop(options='ack yes') as r:
+        n = 0
+        for case in sorted(os.listdir(PARITY))[:6]:
+            for form in ('oru.hl7', 'bundle.json', 'bundle.xml'):
+                with open(os.path.join(PARITY, case, form), 'rb') as f:
+                    r.put('%s-%d.txt' % (case, n), f.read())
+                n += 1
+        r.wait(lambda: len([x for x in r.names('done') if x.endswith('.txt')]) == n, 'not all done')
+        ends = {e: len([x for x in r.names('done') if x.endswith(e)]) for e in ('.ack', '.outcome.json', '.outcome.xml')}
+        expect(ends == {'.ack': n // 3, '.outcome.json': n // 3, '.outcome.xml': n // 3}, 'answers beside the files', ends)
+        r.balanced(received=n, stored=n)
+
+
+def test_ndjson_and_searchset():                                # [item 105]
+    with Drop() as r:
+        r.put('lines.ndjson', b'\n'.join(fhir(id='n%d' % i) for i in range(3)) + b'\n')
+        r.put('search.json', json.dumps({'resourceType': 'Bundle', 'type': 'searchset', 'entry': [{'resource': OBSERVATION, 'search': {'mode': 'match'}}]}).encode())
+        r.done('lines.ndjson', 'search.json')
+        v = r.balanced(received=2, stored=2)
+        expect(v['observations']['in_originals'] == 4, 'observations', v['observations'])
+
+
+def test_fhir_without_an_id_is_once():
+    """No identifier anywhere: the same bytes are the same message, other bytes are another."""
+    with Drop() as r:
+        r.put('a.json', fhir())
+        r.put('b.json', fhir())
+        r.put('c.json', fhir(note=[{'text': 'other'}]))
+        r.done('a.json', 'b.json', 'c.json')
+        r.balanced(received=3, stored=2, duplicate=1)
+
+
+def test_fhir_is_refused_with_its_path():                       # [item 93]
+    with Drop(options='ack yes') as r:
+        r.put('mod.json', fhir(modifierExtension=[{'url': 'urn:x', 'valueBoolean': True}]))
+        text = r.refused('mod.json', 'extension', 'Observation.modifierExtension')
+        expect('Okello' not in text and '1988' not in text, 'a value of the patient', text)
+        o = json.load(open(r.path('error', 'mod.json.outcome.json')))
+        expect(o['issue'][0]['code'] == 'extension', 'outcome', o)
+        r.put('cut.json', fhir()[:-20])
+        r.refused('cut.json', 'structure')
+        r.put('dtd.xml', b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><Observation xmlns="http://hl7.org/fhir"><id value="&x;"/></Observation>')
+        text = r.refused('dtd.xml', 'error')
+        expect('root:' not in text, 'an entity was read', text)
+        r.balanced(received=3, refused=1, quarantined=2)
+
+
 # ---- what is refused ----
 
 def test_garbage_is_kept_and_explained():
@@ -234,7 +296,7 @@ def test_empty_large_link_fifo_socket():
 
 
 def test_odd_names():
-    odd = [b'%2f..%2fetc', b'new\nline.hl7', b'\xff\xfe bytes.hl7', b"'; rm -rf *.hl7", b'...', b'$(reboot)', 'Ünï ☃.hl7'.encode(), b'x' * 255, b'y' * 250 + b'.hl7',
+    odd = [b'%2f..%2fetc', b'-rf', b'new\nline.hl7', b'\xff\xfe bytes.hl7', b"'; rm -rf *.hl7", b'$(reboot)', 'Ünï ☃.hl7'.encode(), b'x' * 255, b'y' * 250 + b'.hl7',
            b'con', b'%s%n%s.hl7', b'\\..\\..\\up.hl7', b'tab\t.hl7', b'a"b<c>|d.hl7']
     with Drop() as r:
         inbox = r.inbox.encode()
@@ -456,7 +518,7 @@ POINTS = ['files_claimed', 'before_commit', 'after_commit', 'after_reply', 'file
 
 def test_kill_at_each_durable_step():
     b = crash_binary()
-    files = {'a.hl7': oru('A1'), 'b.hl7': batch(oru('A2'), oru('A3')), 'c.hl7': oru('A4', status='?'), 'd.hl7': oru('A5')}
+    files = {'a.hl7': oru('A1'), 'b.hl7': batch(oru('A2'), oru('A3')), 'c.hl7': oru('A4', status='?'), 'd.json': fhir()}
     tried = 0
     for point in POINTS:
         for hit in (1, 2, 3, 4):
@@ -482,7 +544,7 @@ def test_kill_at_each_durable_step():
                 r.start()
                 r.wait(lambda: not r.names() and not r.names('.claimed'), 'left after %s:%d' % (point, hit))
                 done, error = r.names('done'), r.names('error')
-                expect(done == ['a.hl7', 'a.hl7.ack', 'b.hl7', 'b.hl7.ack', 'd.hl7', 'd.hl7.ack'], 'done after %s:%d' % (point, hit), done)
+                expect(done == ['a.hl7', 'a.hl7.ack', 'b.hl7', 'b.hl7.ack', 'd.json', 'd.json.outcome.json'], 'done after %s:%d' % (point, hit), done)
                 expect(error == ['c.hl7', 'c.hl7.ack', 'c.hl7.why.txt'], 'error after %s:%d' % (point, hit), error)
                 v = r.json('verify', ok=(0, 1))
                 f = [x for x in v['frames'] if x['channel'] == 'drop'][0]

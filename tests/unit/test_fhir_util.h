@@ -124,7 +124,7 @@ static inline void t_json(struct buf *b, const struct fhir_node *o)
         if (c->index)
             continue;
         char name[128];
-        bool is_object = c->flags & FHIR_RESOURCE || (!c->text.n && c->child), is_many = fhir_next(c) != NULL;
+        bool is_object = c->flags & FHIR_RESOURCE || (!c->text.n && c->child), is_many = fhir_next(c) != NULL || span_is(c->name, "interpretation");
         for (int pass = 0; pass < 2; pass++) {      /* values, then what primitives carry */
             if (pass && is_object)
                 break;

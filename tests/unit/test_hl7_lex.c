@@ -291,9 +291,59 @@ static void types_and_versions(void **state)
         }
 }
 
+/* [item 44] parts become one message */
+static void test_join(void **state)
+{
+    (void)state;
+    static const struct { const char *part[3]; bool is_whole; const char *want; } t[] = {
+        {{"MSH|^~\\&|A|\rPID|1\rOBX|1|ST|ab\rADD\rDSC|p|F\r", "MSH|^~\\&|B|\rADD|cd\rOBX|2\r"}, true, "MSH|^~\\&|A|\rPID|1\rOBX|1|ST|ab\rADD|cd\rOBX|2\r"},
+        {{"MSH|^~\\&|A|\rOBX|1\rDSC|p", "MSH|^~\\&|B|\rOBX|2\rDSC|q\r", "MSH|^~\\&|C|\rOBX|3"}, true, "MSH|^~\\&|A|\rOBX|1\rOBX|2\rOBX|3"},
+        {{"MSH|^~\\&|A|\rOBX|1\rDSC|p\r", "MSH|^~\\&|B|\rOBX|2\rDSC|q\r"}, false, "MSH|^~\\&|A|\rOBX|1\rOBX|2\rDSC|q\r"},
+        {{"MSH|^~\\&|A|\r\nOBX|1\r\nDSC|p\r\n", "MSH|^~\\&|B\nwrapped|x\r\nOBX|2\nmore\r\n"}, true, "MSH|^~\\&|A|\r\nOBX|1\r\nOBX|2\nmore\r\n"},
+        {{"MSH|^~\\&|A|\rOBX|1", "MSH|^~\\&|B|\rOBX|2"}, true, "MSH|^~\\&|A|\rOBX|1\rOBX|2"},
+        {{"MSH|^~\\&|A|\rOBX|1", "MSH|^~\\#|B|\rOBX|2"}, true, NULL},
+        {{"MSH|^~\\&|A|\rOBX|1", "MSH"}, true, NULL},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        struct arena *a = arena_new(1 << 16);
+        struct span part[3];
+        size_t n = 0;
+        for (; n < 3 && t[i].part[n]; n++)
+            part[n] = span_of(t[i].part[n]);
+        struct span got = hl7v2_parser.join(part, n, t[i].is_whole, a);
+        if (t[i].want)
+            t_eq(got, t[i].want);
+        else
+            assert_true(span_is_absent(got));
+        arena_free(a);
+    }
+}
+
+/* What a part says about its neighbours; its own errors do not count, for it may break off anywhere. */
+static void test_parts(void **state)
+{
+    (void)state;
+    struct t t = t_parse(MSH_V("2.5.1") PID1 OBR1 "OBX|1|CWE|41636-2^Ebola virus RNA^LN|1|260373001||||||Q\rOBX|2\rDSC|next^x|F\r");
+    assert_int_equal(t_msg(&t)->fate, PARSE_ACCEPT);
+    t_eq(t_msg(&t)->continued_by, "next");
+    assert_true(span_is_absent(t_msg(&t)->continues));
+    assert_true(t_warns(t_rec(&t, 0), "W_INCOMPLETE_CONTINUATION"));
+    t_free(&t);
+    t = t_parse("MSH|^~\\&|DEV|LAB|ENGINE|MOH|20260504142233+0200||ORU^R01^ORU_R01|M1|P|2.5.1||next\r" PID1 OBR1 OBX1);
+    t_eq(t_msg(&t)->continues, "next");
+    assert_true(span_is_absent(t_msg(&t)->continued_by));
+    assert_true(t_warns(t_rec(&t, 0), "W_INCOMPLETE_CONTINUATION"));
+    t_free(&t);
+    t = t_parse(MSH_V("2.5.1") PID1 OBR1 OBX1 "DSC|next|I\r");
+    assert_true(span_is_absent(t_msg(&t)->continued_by));
+    assert_false(t_warns(t_rec(&t, 0), "W_INCOMPLETE_CONTINUATION"));
+    t_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_join), cmocka_unit_test(test_parts),
         cmocka_unit_test(other_delimiters), cmocka_unit_test(truncation), cmocka_unit_test(two_delimiters), cmocka_unit_test(bad_delimiters),
         cmocka_unit_test(line_ends), cmocka_unit_test(lost_terminator), cmocka_unit_test(unknown_things), cmocka_unit_test(latin1),
         cmocka_unit_test(big5), cmocka_unit_test(iso2022jp), cmocka_unit_test(undeclared), cmocka_unit_test(undecodable),

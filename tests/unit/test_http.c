@@ -36,28 +36,42 @@ struct server {
     pthread_t thread;
     const struct script *steps;
     atomic_int requests, connections;
-    char last[8192];
+    pthread_mutex_t lock;
+    char last[8192];        /* the last whole request, under the lock */
 };
 
 /* Reads a request with its body; false when the client closed. */
 static bool read_request(struct server *s, int fd)
 {
+    char seen[sizeof s->last];
     size_t n = 0, want = 0;
-    while (n + 1 < sizeof s->last) {
-        ssize_t r = recv(fd, s->last + n, sizeof s->last - 1 - n, 0);
+    while (n + 1 < sizeof seen) {
+        ssize_t r = recv(fd, seen + n, sizeof seen - 1 - n, 0);
         if (r <= 0)
             return false;
         n += (size_t)r;
-        s->last[n] = '\0';
-        const char *end = strstr(s->last, "\r\n\r\n"), *length = strcasestr(s->last, "content-length:");
+        seen[n] = '\0';
+        const char *end = strstr(seen, "\r\n\r\n"), *length = strcasestr(seen, "content-length:");
         if (!end)
             continue;
-        want = (size_t)(end + 4 - s->last) + (length && length < end ? strtoul(length + 15, NULL, 10) : 0);
+        want = (size_t)(end + 4 - seen) + (length && length < end ? strtoul(length + 15, NULL, 10) : 0);
         if (n >= want)
             break;
     }
+    (void)pthread_mutex_lock(&s->lock);
+    memcpy(s->last, seen, n + 1);
+    (void)pthread_mutex_unlock(&s->lock);
     atomic_fetch_add(&s->requests, 1);
     return true;
+}
+
+/* Whether the last request has this text. */
+static bool saw(struct server *s, const char *text)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    bool yes = strstr(s->last, text) != NULL;
+    (void)pthread_mutex_unlock(&s->lock);
+    return yes;
 }
 
 static void hold(int fd)
@@ -110,6 +124,7 @@ static struct server *server_start(const struct script *steps)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
     s->steps = steps;
+    assert_int_equal(pthread_mutex_init(&s->lock, NULL), 0);
     s->fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(s->fd >= 0);
     assert_int_equal(bind(s->fd, (struct sockaddr *)&a, sizeof a), 0);
@@ -125,6 +140,7 @@ static void server_stop(struct server *s)
     (void)shutdown(s->fd, SHUT_RDWR);
     (void)pthread_join(s->thread, NULL);
     (void)close(s->fd);
+    (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
@@ -169,17 +185,17 @@ static void test_good(void **state)
     assert_string_equal(a.body.p, "{}");
     assert_true(a.took_us > 0);
     expect_phase(&a, HTTP_ANSWERED, 200);
-    assert_non_null(strstr(s->last, "POST /api/x HTTP/1.1\r\n"));
-    assert_non_null(strstr(s->last, "\r\nAuthorization: tok\r\n"));
-    assert_null(strstr(s->last, "Bearer"));
-    assert_non_null(strstr(s->last, "\r\nAccept: application/json\r\n"));
-    assert_non_null(strstr(s->last, "\r\nContent-Type: application/json\r\n"));
-    assert_null(strstr(s->last, "Expect:"));
-    assert_non_null(strstr(s->last, "\r\n\r\n{\"a\":1}"));
+    assert_true(saw(s, "POST /api/x HTTP/1.1\r\n"));
+    assert_true(saw(s, "\r\nAuthorization: tok\r\n"));
+    assert_false(saw(s, "Bearer"));
+    assert_true(saw(s, "\r\nAccept: application/json\r\n"));
+    assert_true(saw(s, "\r\nContent-Type: application/json\r\n"));
+    assert_false(saw(s, "Expect:"));
+    assert_true(saw(s, "\r\n\r\n{\"a\":1}"));
     a = call(c, s, "DELETE", NULL, 5000000, 0);
     expect_phase(&a, HTTP_ANSWERED, 204);
-    assert_non_null(strstr(s->last, "DELETE /api/x"));
-    assert_null(strstr(s->last, "Content-Type"));
+    assert_true(saw(s, "DELETE /api/x"));
+    assert_false(saw(s, "Content-Type"));
     assert_int_equal(atomic_load(&s->connections), 1);          /* kept alive */
     http_client_free(c);
     server_stop(s);
