@@ -30,12 +30,15 @@ static void fill(struct fhir_res *r, const struct fhir_node *node, const struct 
         r->full_url = span_trim(fhir_text(entry, "fullUrl"));
 }
 
-static struct fhir_res *add_contained(struct fhir_res *next, struct fhir_res *r)
+static struct fhir_res *add_contained(struct fhir_ctx *x, struct fhir_res *next, struct fhir_res *r)
 {
     r->contained = next;
     FHIR_EACH(c, r->node, "contained")
         if (c->flags & FHIR_RESOURCE) {
-            fill(next++, c, r->entry, r, r->place);
+            fill(next, c, r->entry, r, r->place);
+            if (next->id.n)
+                fhir_index_add(&x->urls, 'C', next->id, fhir_container_key(next), SPAN_ABSENT, next);
+            next++;
             r->n_contained++;
         }
     return next;
@@ -164,7 +167,7 @@ static int index_bundle(struct fhir_ctx *x, const struct fhir_node *bundle)
         return 0;
     }
     x->res = arena_array(x->a, n + n_entries + 1, sizeof *x->res);
-    if (!x->res || !fhir_index_init(&x->urls, x->a, 3 * n_entries))
+    if (!x->res || !fhir_index_init(&x->urls, x->a, 3 * n_entries + n))
         return -1;
     x->n_res = n_entries + n;
     struct fhir_res *next = x->res + n_entries;
@@ -181,7 +184,7 @@ static int index_bundle(struct fhir_ctx *x, const struct fhir_node *bundle)
         }
         struct fhir_res *r = &x->res[i++];
         fill(r, res, e, NULL, e->index);
-        next = add_contained(next, r);
+        next = add_contained(x, next, r);
         add_to_index(x, r);
         note_role(x, r);
         if (x->kind == FHIR_TRANSACTION || x->kind == FHIR_BATCH)
@@ -200,10 +203,10 @@ static int index_bundle(struct fhir_ctx *x, const struct fhir_node *bundle)
 static int index_lone(struct fhir_ctx *x, const struct fhir_node *root)
 {
     x->res = arena_array(x->a, fhir_count(root, "contained") + 1, sizeof *x->res);
-    if (!x->res || !fhir_index_init(&x->urls, x->a, 3))
+    if (!x->res || !fhir_index_init(&x->urls, x->a, 3 + fhir_count(root, "contained")))
         return -1;
     fill(x->res, root, NULL, NULL, 0);
-    x->n_res = (size_t)(add_contained(x->res + 1, x->res) - x->res);
+    x->n_res = (size_t)(add_contained(x, x->res + 1, x->res) - x->res);
     add_to_index(x, x->res);
     x->at = NULL;
     return 0;

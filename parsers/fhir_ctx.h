@@ -8,7 +8,8 @@
 #include "fhir_parser.h"
 #include "fhir_tree.h"
 
-enum { FHIR_MAX_ERRORS = 50, FHIR_MAX_NOTICES = 50, FHIR_MAX_WARNS = 500, FHIR_MAX_REF_DEPTH = 32, FHIR_DEFAULT_MAX_ENTRIES = 100000 };
+enum { FHIR_MAX_ERRORS = 50, FHIR_MAX_NOTICES = 50, FHIR_MAX_WARNS = 500, FHIR_MAX_REF_DEPTH = 32, FHIR_DEFAULT_MAX_ENTRIES = 100000,
+       FHIR_MAX_GROUPS = 1000 };
 
 struct fhir_res {                       /* a resource that may be used: of an entry, contained, or the root */
     const struct fhir_node *node;
@@ -44,6 +45,7 @@ struct fhir_ctx {
     struct fhir_index urls, ids;        /* ids: made at first need */
     struct fhir_res *header, *composition;
     struct fhir_res *at;                /* whom an error is about */
+    bool is_reading;                    /* records are being made: an error now concerns the whole message, in a batch too */
     bool is_refused;                    /* an error that concerns the whole message */
     bool is_rejected;                   /* … of version or purpose: PARSE_REJECT */
     struct problem *errors, *notices;
@@ -85,6 +87,11 @@ static inline bool fhir_is_usable(const struct fhir_res *r)
 void fhir_index_add(struct fhir_index *ix, char kind, struct span a, struct span b, struct span c, struct fhir_res *r);
 struct fhir_slot *fhir_index_find(const struct fhir_index *ix, char kind, struct span a, struct span b, struct span c);
 bool fhir_index_init(struct fhir_index *ix, struct arena *a, size_t n);
+/* Key of the container that a contained resource stands in. */
+static inline struct span fhir_container_key(const struct fhir_res *r)
+{
+    return span_make((const char *)&r->container, sizeof r->container);
+}
 /* What a Reference element means, seen from the resource it stands in (STANDARDS 6.2). */
 struct fhir_ref {
     struct fhir_res *res;               /* NULL when it is not in the Bundle */

@@ -28,10 +28,10 @@ static struct problem make(struct fhir_ctx *x, char severity, const char *issue,
 
 void fhir_error(struct fhir_ctx *x, const char *issue, const struct fhir_node *at, const char *member, const char *text)
 {
-    bool is_alone = x->kind == FHIR_BATCH && x->at;
+    bool is_alone = x->kind == FHIR_BATCH && x->at && !x->is_reading;
     if (!is_alone)
         x->is_refused = true;
-    struct fhir_res *top = x->at && x->at->container ? x->at->container : x->at;
+    struct fhir_res *top = !x->at || x->is_reading ? NULL : x->at->container ? x->at->container : x->at;
     if (top && top->issue && is_alone && x->n_errors >= FHIR_MAX_ERRORS)
         return;
     if (x->n_errors < FHIR_MAX_ERRORS || (is_alone && !top->issue)) {

@@ -155,6 +155,18 @@ static int pass_string(struct pass *p)
     return 0;
 }
 
+/* A run of blanks becomes one: jansson looks at each byte with care. Line ends stay, they count its lines. */
+static void pass_blanks(struct pass *p)
+{
+    size_t start = p->i;
+    while (p->i < p->s.n && (p->s.p[p->i] == ' ' || p->s.p[p->i] == '\t'))
+        p->i++;
+    if (p->i - start < 2)
+        return;
+    buf_add_span(&p->out, span_cut(p->s, p->copied, start - p->copied));
+    p->copied = p->i - 1;
+}
+
 static int first_pass(struct pass *p)
 {
     const char *t = p->s.p;
@@ -165,6 +177,8 @@ static int first_pass(struct pass *p)
             rc = pass_string(p);
         } else if (c == '-' || (c >= '0' && c <= '9')) {
             rc = pass_number(p);
+        } else if (c == ' ' || c == '\t') {
+            pass_blanks(p);
         } else {
             p->i++;
             p->line += c == '\n';

@@ -4,7 +4,8 @@
  * Order: contained `#id`; fullUrl (with `/_history/n`: of that version); relative by the RESTful root of the entry it stands in;
  * the only resource of that type and id (W_LOOSE_REF); conditional `Patient?identifier=…` and logical identifier: the only resource
  * that has it, else the identifier itself. Several matches are no match. Nothing is ever fetched.
- * One hash table serves fullUrls ('U'), type and id ('T'); another identifiers ('I'), made when first asked for.
+ * One hash table serves fullUrls ('U', with version 'V'), type and id ('T'), contained ids ('C'); another identifiers ('I'), made when
+ * first asked for. So work is linear in the number of resources and references.
  * DIAGNOSTICS issues. OWNERSHIP arena.
  */
 #include "fhir_ctx.h"
@@ -96,15 +97,13 @@ static bool split_rest(struct span s, struct span *root, struct span *type, stru
     return type->n > 0 && type->p[0] >= 'A' && type->p[0] <= 'Z';
 }
 
-static struct fhir_res *find_contained(const struct fhir_res *from, struct span id)
+static struct fhir_res *find_contained(struct fhir_ctx *x, const struct fhir_res *from, struct span id)
 {
     const struct fhir_res *top = from->container ? from->container : from;
     if (!id.n)
         return (struct fhir_res *)(uintptr_t)top;
-    for (uint32_t i = 0; i < top->n_contained; i++)
-        if (span_eq(top->contained[i].id, id))
-            return &top->contained[i];
-    return NULL;
+    struct fhir_slot *s = top->n_contained ? fhir_index_find(&x->urls, 'C', id, fhir_container_key(&top->contained[0]), SPAN_ABSENT) : NULL;
+    return s ? s->res : NULL;
 }
 
 static bool is_version(const struct fhir_res *r, struct span version)
@@ -120,10 +119,11 @@ static struct fhir_res *find_url(struct fhir_ctx *x, struct span url, struct spa
         return NULL;
     if (s->count == 1)
         return is_version(s->res, version) ? s->res : NULL;
-    for (struct fhir_res *r = s->res; version.n && r < x->res + x->n_res; r++)
-        if (span_eq(r->full_url, url) && is_version(r, version))
-            return r;
-    return version.n ? NULL : s->res->is_left_out ? NULL : s->res;
+    if (version.n) {
+        s = fhir_index_find(&x->urls, 'V', url, version, SPAN_ABSENT);
+        return s ? s->res : NULL;
+    }
+    return s->res->is_left_out ? NULL : s->res;
 }
 
 static struct fhir_res *find_loose(struct fhir_ctx *x, struct span type, struct span id, struct span version, struct fhir_ref *out)
@@ -272,7 +272,7 @@ struct fhir_ref fhir_refer(struct fhir_ctx *x, const struct fhir_node *node, con
     if (!node)
         return out;
     if (ref.n && ref.p[0] == '#') {
-        out.res = find_contained(from, span_from(ref, 1));
+        out.res = find_contained(x, from, span_from(ref, 1));
     } else if (span_find(ref, '?') < ref.n && !is_absolute(ref)) {
         refer_conditional(x, ref, &out);
         return out;

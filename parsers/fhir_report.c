@@ -50,6 +50,11 @@ static uint32_t group_of(struct walk *w, const struct item *it)
         if (g->specimen == it->specimen && g->is_ambiguous == it->is_ambiguous && is_same_subject(&g->subject, &it->subject))
             return (uint32_t)(i - 1);
     }
+    if (w->n_groups >= FHIR_MAX_GROUPS) {
+        if (!w->x->is_refused)
+            fhir_error(w->x, "too-costly", it->obs->node, NULL, "One report speaks of more than 1000 patients and specimens");
+        return 0;
+    }
     if (!arena_grow(w->x->a, &w->groups, w->n_groups, &w->cap_groups, sizeof *w->groups))
         return 0;
     w->groups[w->n_groups] = (struct group){it->subject, it->specimen, it->is_ambiguous, 0, 0};
@@ -441,7 +446,7 @@ static bool read_one_report(struct fhir_ctx *x, struct fhir_res *report)
     }
     if (w.n == 0)
         (void)group_of(&w, &above);
-    for (uint32_t i = 0; i < w.n_groups; i++)
+    for (uint32_t i = 0; i < w.n_groups && !x->is_refused; i++)
         if (!read_record(&w, i))
             return false;
     return !arena_is_full(x->a);
@@ -452,7 +457,7 @@ static bool read_alone(struct fhir_ctx *x, struct fhir_res *obs)
     struct walk w = {.x = x};
     const struct item above = {0};
     add_observation(&w, obs, &above, 0);
-    for (uint32_t i = 0; i < w.n_groups && w.n; i++)
+    for (uint32_t i = 0; i < w.n_groups && w.n && !x->is_refused; i++)
         if (!read_record(&w, i))
             return false;
     return !arena_is_full(x->a);
@@ -482,6 +487,7 @@ bool fhir_reports_read(struct fhir_ctx *x)
         if (fhir_is_usable(&x->res[i]) && (span_is(x->res[i].type, "Observation") || span_is(x->res[i].type, "DiagnosticReport")))
             (void)leans_on_refused(x, &x->res[i]);
     x->at = NULL;
+    x->is_reading = true;
     mark(x);
     for (size_t i = 0; i < x->n_res; i++)
         if (span_is(x->res[i].type, "DiagnosticReport") && fhir_is_usable(&x->res[i]) && !read_one_report(x, &x->res[i]))

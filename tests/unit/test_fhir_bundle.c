@@ -156,6 +156,30 @@ static void test_atomic(void **state)       /* [89] */
     t_free(&t);
 }
 
+/* What is found only while records are made concerns the whole message, in a batch, too. */
+static void test_late(void **state)
+{
+    static const struct fhir_options strict = {.is_strict = true};
+    struct t t = t_with(&strict, BUNDLE("batch", "{'fullUrl':'urn:uuid:1'," REQ "'resource':" OBS(",'effectiveDateTime':'no date'") "},{'fullUrl':'urn:uuid:2'," REQ "'resource':" OBS("") "}"));
+    struct buf b;
+    (void)state;
+    assert_issue(&t, PARSE_REFUSE, "value", "Bundle.entry[0].resource.effectiveDateTime");
+    t_free(&t);
+    buf_init(&b, (size_t)4 << 20);          /* 1100 specimens in one report */
+    buf_adds(&b, "{'resourceType':'DiagnosticReport','status':'final'," CODE ",'contained':[");
+    for (int i = 0; i < 1100; i++)
+        buf_addf(&b, "%s{'resourceType':'Specimen','id':'s%d'},{'resourceType':'Observation','id':'o%d','status':'final'," CODE ",'specimen':{'reference':'#s%d'}}", i ? "," : "", i, i, i);
+    buf_adds(&b, "],'result':[");
+    for (int i = 0; i < 1100; i++)
+        buf_addf(&b, "%s{'reference':'#o%d'}", i ? "," : "", i);
+    buf_adds(&b, "]}");
+    t = t_parse(b.p);
+    assert_int_equal(t.r.v[0].fate, PARSE_REFUSE);
+    assert_string_equal(t.r.v[0].problems[0].name, "too-costly");
+    t_free(&t);
+    buf_clear(&b);
+}
+
 static void test_full_urls(void **state)
 {
     static const struct fhir_options strict = {.is_strict = true}, few = {.max_entries = 1};
@@ -298,7 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_references), cmocka_unit_test(test_unresolved), cmocka_unit_test(test_types), cmocka_unit_test(test_history),
-        cmocka_unit_test(test_atomic), cmocka_unit_test(test_full_urls), cmocka_unit_test(test_modifiers), cmocka_unit_test(test_other_versions),
+        cmocka_unit_test(test_atomic), cmocka_unit_test(test_late), cmocka_unit_test(test_full_urls), cmocka_unit_test(test_modifiers), cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_test_data), cmocka_unit_test(test_lines), cmocka_unit_test(test_envelope), cmocka_unit_test(test_sniff),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,8 @@ static void test_hostile_json(void **state)
         {"{'a':1,'a':2}", "invalid"}, {"{'a':'\\ud800'}", "structure"}, {"{'a':'\\u0000'}", "value"}, {"{'a':'\\u0001x'}", "value"},
         {"{'a':'\xff'}", "structure"}, {"{'a':'\xed\xa0\x80'}", "structure"}, {"{'a':", "structure"}, {"{'a':1}}", "structure"},
         {"[1]", "structure"}, {"{'a':1,}", "structure"}, {"{a:1}", "structure"}, {"{'a':1 /* c */}", "structure"}, {"", "structure"},
-        {"{'a':[[1]]}", "structure"}, {"{'a':'x','_a':[{}]}", "structure"}, {"{'a':'line\nbreak'}", "structure"}};
+        {"{'a':[[1]]}", "structure"}, {"{'a':'x','_a':[{}]}", "structure"}, {"{'a':'line\nbreak'}", "structure"},
+        {"{'a':tr   ue}", "structure"}, {"{'a':1   2}", "structure"}};
     struct arena *a = arena_new(1 << 20);
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
