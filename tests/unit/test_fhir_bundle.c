@@ -267,6 +267,7 @@ static void test_test_data(void **state)    /* S16 */
     assert_int_equal(t.r.v[0].fate, PARSE_ACCEPT);
     assert_span(t.r.v[0].message.processing_id, "T");
     assert_true(t_has_warning(&t, "W_NONPRODUCTION"));
+    assert_span(t.r.v[0].records[0].warnings.v[0], "W_NONPRODUCTION");      /* by it the rules hold */
     t_free(&t);
 }
 
