@@ -60,7 +60,7 @@ struct fhir_ctx {
 
 /* An error at member of node at (NULL: at itself). issue: OperationOutcome code; text: a sentence without any value, static. */
 void fhir_error(struct fhir_ctx *x, const char *issue, const struct fhir_node *at, const char *member, const char *text);
-/* A remark: to the record's warnings ("W_BAD_DATE Bundle.entry[1]…") and to the reply. Strict: not for what strict refuses. */
+/* A remark: to the reply, and while records are made to the record's warnings ("W_BAD_DATE Bundle.entry[1]…"). */
 void fhir_warn(struct fhir_ctx *x, const char *name, const struct fhir_node *at, const char *member);
 /* A warning, in strict mode an error. */
 void fhir_doubt(struct fhir_ctx *x, const char *name, const char *issue, const struct fhir_node *at, const char *member, const char *text);

@@ -187,7 +187,7 @@ static struct fhir_issue fate_issue(enum frame_fate fate)
     return (struct fhir_issue){"error", "exception", NULL, SPAN_ABSENT};
 }
 
-enum { MAX_ISSUES = FHIR_OTHER + 120 };
+enum { MAX_ISSUES = 128 };            /* more than a message keeps */
 
 static size_t collect(const struct parsed *p, enum frame_fate fate, struct fhir_issue v[MAX_ISSUES])
 {

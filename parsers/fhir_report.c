@@ -388,6 +388,8 @@ static bool read_record(struct walk *w, uint32_t group)
     if (!read_observations(w, group, r))
         return false;
     read_specimen(w, g, r);
+    if (!span_is(x->message->processing_id, "P"))       /* test data that are to be held: every record says it */
+        fhir_list_add(x->a, &warnings, SPAN_LIT("W_NONPRODUCTION"));
     const struct fhir_res *p = g->subject.res;
     if (p && p->patient && p->warn_to <= from)
         add_warnings(x, p->warn_from, p->warn_to, &warnings);

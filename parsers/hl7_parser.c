@@ -222,6 +222,20 @@ static void note_fragments(struct hl7_ctx *x, struct parsed *out)
         hl7_warn_message(x, "W_INCOMPLETE_CONTINUATION", "MSH[1]-14");
 }
 
+/* The cut message stays with its records: rules may ask for any field of it. */
+static bool keep_source(const struct hl7_ctx *x, struct parsed *out)
+{
+    struct hl7_ctx *kept = arena_alloc(x->a, sizeof *kept);
+    if (!kept)
+        return false;
+    *kept = *x;
+    for (size_t i = 0; i < out->n_records; i++) {
+        out->records[i].raw_field = hl7_raw_field;
+        out->records[i].source = kept;
+    }
+    return true;
+}
+
 static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed *out)
 {
     struct hl7_groups g;
@@ -235,7 +249,7 @@ static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed
         out->fate = PARSE_REFUSE;
         return 0;
     }
-    if (!hl7_records(x, &g, &out->message, ev->is_oul, out))
+    if (!hl7_records(x, &g, &out->message, ev->is_oul, out) || !keep_source(x, out))
         return -1;
     if (!g.has_obr && g.n_obx == 0)
         hl7_error(x, 100, "NO_RESULTS", NULL, 0);

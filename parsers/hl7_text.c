@@ -411,6 +411,30 @@ struct rec_ts hl7_date_field(struct hl7_ctx *x, struct hl7_seg *s, unsigned n, s
     return (struct rec_ts){0};
 }
 
+/* ---- any place ---- */
+
+struct span hl7_raw_field(void *source, const struct rec_path *path)
+{
+    struct hl7_ctx *x = source;
+    uint32_t id = HL7_ID(path->segment[0], path->segment[1], path->segment[2]);
+    bool is_msh = id == HL7_ID('M', 'S', 'H');
+    unsigned left = path->nth;
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->segs[i].id != id || --left)
+            continue;
+        if (is_msh && path->field == 1)
+            return path->rep == 1 && path->comp == 1 && path->sub == 1 ? span_make(&x->d.field, 1) : SPAN_ABSENT;
+        struct span rest = hl7_field(x, &x->segs[i], is_msh ? path->field - 1 : path->field), rep = SPAN_ABSENT;
+        if (is_msh && path->field == 2)
+            return path->rep == 1 && path->comp == 1 && path->sub == 1 ? rest : SPAN_ABSENT;
+        for (unsigned k = 0; k < path->rep; k++)
+            if (!rest.n || !hl7_next_rep(x, &rest, &rep))
+                return SPAN_ABSENT;
+        return hl7_leaf(x, hl7_sub(x, hl7_comp(x, rep, path->comp), path->sub));
+    }
+    return SPAN_ABSENT;
+}
+
 /* ---- numbers ---- */
 
 bool hl7_is_number(struct span s)

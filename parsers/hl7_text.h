@@ -19,6 +19,9 @@ int  hl7_date(struct hl7_ctx *x, struct span raw, struct rec_ts *out);
 /* Reads field n as a date; a bad one is a warning and its text goes to *bad ("OBX-14 as sent: …"), else *bad is absent. */
 struct rec_ts hl7_date_field(struct hl7_ctx *x, struct hl7_seg *s, unsigned n, struct span *bad);
 
+/* record.raw_field; source is a struct hl7_ctx. MSH-1 is the separator, MSH-2 the delimiters as sent. */
+struct span hl7_raw_field(void *source, const struct rec_path *path);
+
 bool hl7_is_number(struct span s);                      /* NM by the standard */
 /* Glues up to 4 spans in the arena. */
 struct span hl7_cat(struct arena *a, const struct span *v, size_t n);

@@ -128,7 +128,7 @@ static int observation(struct explained *x, const struct record *r, const struct
             buf_json_key(x->b, "who");
             buf_add_span(x->b, bu.who);
         }
-        if (span_has(bu.body)) {
+        if (span_has(bu.body) && rr.action == RULE_SEND_LAB) {
             buf_json_key(x->b, "body");
             buf_add_span(x->b, bu.body);
         }

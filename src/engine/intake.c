@@ -97,8 +97,8 @@ static int meet_open_versions(struct engine *g, struct delivery *d, struct err *
             delivery_set(&d->reason, "OLDER");
             break;
         case VERSION_TIE:
-            if (o->state == DELIVERY_HELD && strcmp(o->reason, "VERSION_TIE") == 0)
-                break;
+            if (o->state == DELIVERY_HELD && (!o->body[0] || strcmp(o->reason, "VERSION_TIE") == 0))
+                break; /* what could not be read takes no part: the sender, or we, mended it */
             d->state = DELIVERY_HELD;
             delivery_set(&d->reason, "VERSION_TIE");
             break;
@@ -164,7 +164,7 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     d.issued_us = issued_of(g->zones[pf->f->listener_index], r, o, pf->f->received_us);
     d.rank = rr.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
     d.who = dup_span(b.who);
-    d.body = dup_span(b.body);
+    d.body = rr.action == RULE_SEND_LAB ? dup_span(b.body) : xstrdup(""); /* half a body must never be released */
     d.step = STEP_FIND;
     d.next_us = pf->f->received_us;
     d.state = DELIVERY_READY;

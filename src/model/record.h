@@ -162,6 +162,13 @@ struct rec_observation {
     unsigned parts;                 /* how many OBX of the original this stands for (1 and its OBS_PART followers merged: 1+n) */
 };
 
+/* A place in an HL7 v2 message, SEG[n]-field[rep].comp.sub, all from 1; what is left out is the first. */
+struct rec_path {
+    char segment[4];
+    unsigned nth, field, rep, comp, sub;
+};
+bool rec_path_parse(struct span text, struct rec_path *out);
+
 struct record {
     const struct rec_message *message;
     struct rec_patient patient;
@@ -170,6 +177,10 @@ struct record {
     struct rec_observation *observations;
     size_t n;
     struct rec_list warnings;       /* "W_BAD_ESCAPE OBX[2]-5": name and path, never a value */
+    /* What stands at a place of the message, as text; absent when nothing does. NULL: this format has no such places. New texts live in
+     * the arena of the message. source: the parser's own. */
+    struct span (*raw_field)(void *source, const struct rec_path *path);
+    void *source;
 };
 
 /* ---- the field table ---- */

@@ -312,7 +312,6 @@ static void run_send(struct rule_scope *x, const struct rule_route *r, struct ru
         return;
     out->is_withdrawal = out->outcome.kind == OUTCOME_WITHDRAW;
     decide(out, RULE_SEND_LAB, NULL);
-    out->writer = r->writer;
     rule_trace_add(x, r->file, r->action_line, "send lab to \"%s\"%s", r->writer, out->is_withdrawal ? " as a withdrawal" : "");
 }
 
@@ -325,6 +324,7 @@ static void run(struct rule_scope *x, struct rule_result *out)
         if (!takes(x, r))
             continue;
         out->route = r->name;
+        out->writer = r->writer;                /* a hold of this route has a result key too: a newer version replaces it */
         if (r->action == RULE_DROP) {
             decide(out, RULE_DROP, "RULE");
             out->detail = r->text;

@@ -21,7 +21,7 @@ struct rule_trace { struct rule_step *v; size_t n, cap; struct arena *a; };
 struct rule_result {
     enum rule_action action;
     const char *route;                  /* name of the route that took it */
-    const char *writer;                 /* RULE_SEND_LAB */
+    const char *writer;                 /* of the route, also when it is held; NULL when the route sends nothing */
     const char *reason;                 /* word: NO_ROUTE, RULE, REQUIRED_FIELD, UNMAPPED_TEST, POOLED, QC … */
     struct span detail;                 /* `hold "text"`, the missing field, the missing (table, system, code) */
     struct span table_key;              /* "tests|<system>|<code>" when a missing row holds it, else absent */

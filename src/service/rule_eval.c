@@ -251,6 +251,8 @@ void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value
     *out = (struct rule_value){.type = n->type};
     if (n->kind == NODE_FIELD)
         get_field(x, n->field, out);
+    else if (n->kind == NODE_HL7)
+        out->text = x->r->raw_field ? x->r->raw_field(x->r->source, &n->path) : SPAN_ABSENT;
     else if (n->kind == NODE_CALL)
         out->text = call(x, n);
     else if (n->type == RULE_T_BOOL)
@@ -418,6 +420,7 @@ enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n)
     case NODE_MATCH: return any_match(x, n);
     case NODE_EXISTS:
     case NODE_FIELD:
+    case NODE_HL7:
     case NODE_LITERAL:
     case NODE_CALL:
         rule_get(x, n->kind == NODE_EXISTS ? n->args[0] : n, &v);

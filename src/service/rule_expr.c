@@ -3,8 +3,8 @@
  *     rule_expr - conditions and values of rules, compiled with their types
  * DESCRIPTION
  *     condition = and-chain { or and-chain };  and-chain = unary { and unary };  unary = [not] (condition) | test
- *     test = exists FIELD | operand [ = != < > <= >= operand | in TABLE | in (literals) | ~ /regex/ ]
- *     operand = "text" | number ["unit"] | YYYY-MM-DD | yes | no | FIELD | function(operand, …)
+ *     test = exists (FIELD | hl7 "…") | operand [ = != < > <= >= operand | in TABLE | in (literals) | ~ /regex/ ]
+ *     operand = "text" | number ["unit"] | YYYY-MM-DD | yes | no | FIELD | hl7 "SEG[n]-field[rep].comp.sub" | function(operand, …)
  *     Types are checked here, so that nothing can go wrong when messages run. Grammar for people: labrelay-rules.7.
  * DIAGNOSTICS
  *     Through the diag, at the word concerned. NULL is returned for what could not be compiled.
@@ -232,6 +232,24 @@ static const struct rule_node *literal(struct rule_compiler *c, enum rule_type t
     return n;
 }
 
+/* hl7 "ZLR-3.1": any place of the message as text */
+static bool is_hl7(const struct rule_compiler *c)
+{
+    return token_is(rule_peek(c), "hl7") && c->i + 1 < c->s->n && c->s->v[c->i + 1].kind == TOKEN_STRING;
+}
+
+static const struct rule_node *parse_hl7(struct rule_compiler *c)
+{
+    const struct token *t = &c->s->v[c->i + 1];
+    struct rule_node *n = new_node(c, NODE_HL7, RULE_T_TEXT);
+    if (!rec_path_parse(t->text, &n->path)) {
+        rule_error(c, t, "write SEG[n]-field[rep].comp.sub, for instance \"ZLR-3.1\" or \"PID-3[2].4\"", "\"%.*s\" is no place in a message", SPAN_ARG(t->text));
+        return NULL;
+    }
+    c->i += 2;
+    return n;
+}
+
 static const struct rule_node *parse_operand(struct rule_compiler *c, unsigned depth)
 {
     const struct token *t = rule_peek(c);
@@ -243,6 +261,8 @@ static const struct rule_node *parse_operand(struct rule_compiler *c, unsigned d
         rule_error(c, t, "a field (observation.code), a \"text\", a number or a date", "a value is missing here");
         return NULL;
     }
+    if (is_hl7(c))
+        return parse_hl7(c);
     c->i++;
     if (t->kind == TOKEN_STRING)
         return literal(c, RULE_T_TEXT, t->text);
@@ -460,17 +480,18 @@ static const struct rule_node *parse_test(struct rule_compiler *c, unsigned dept
     const struct token *first = rule_peek(c);
     enum rule_op op;
     if (rule_accept(c, "exists")) {
+        if (is_hl7(c)) {
+            const struct rule_node *place = parse_hl7(c);
+            return place ? join(c, NODE_EXISTS, place, NULL) : NULL;
+        }
         const struct token *t = rule_peek(c);
         const struct rec_field *f = rule_field(c, t);
         c->i += t != NULL;
         if (!f)
             return NULL;
-        struct rule_node *n = new_node(c, NODE_EXISTS, RULE_T_BOOL);
         struct rule_node *field = new_node(c, NODE_FIELD, rule_type_of(f));
         field->field = f;
-        n->args = rule_alloc(c->rs, sizeof *n->args);
-        n->args[n->n++] = field;
-        return n;
+        return join(c, NODE_EXISTS, field, NULL);
     }
     const struct rule_node *a = parse_operand(c, depth);
     if (!a)

@@ -13,7 +13,7 @@
 /* ---- expressions ---- */
 enum rule_type { RULE_T_BOOL, RULE_T_TEXT, RULE_T_NUMBER, RULE_T_DATE, RULE_T_LIST, RULE_T_CODES, RULE_T_IDS, RULE_T_VALUE };
 enum rule_node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_COMPARE, NODE_IN_TABLE, NODE_IN_LIST, NODE_MATCH, NODE_EXISTS,
-                      NODE_FIELD, NODE_LITERAL, NODE_CALL };
+                      NODE_FIELD, NODE_HL7, NODE_LITERAL, NODE_CALL };
 enum rule_op { OP_EQ, OP_NE, OP_LT, OP_GT, OP_LE, OP_GE };
 enum rule_func { FUNC_LOWER, FUNC_UPPER, FUNC_TRIM, FUNC_CONCAT, FUNC_SUBSTR, FUNC_FIRST, FUNC_CODE, FUNC_DISPLAY, FUNC_LENGTH };
 enum rule_truth { TRUTH_NO, TRUTH_YES, TRUTH_UNKNOWN };    /* unknown: cannot be decided (<100 against >= 40) */
@@ -24,6 +24,7 @@ struct rule_node {
     enum rule_op op;
     enum rule_func func;
     const struct rec_field *field;
+    struct rec_path path;           /* NODE_HL7 */
     struct span literal;            /* also the number of a NODE_COMPARE's right side */
     struct span unit;               /* absent: any unit */
     const struct table *table;

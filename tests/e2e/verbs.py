@@ -108,6 +108,19 @@ def test_contradictions_are_held():
         expect(r.json('verify')['balanced'], 'sums')
 
 
+def test_a_newer_version_replaces_a_hold():
+    with rig.Rig(seed=CASES) as r:
+        r.send(oru('A', code='260415000^Not detected^SCT', flag='POS'))
+        only(r.json('show', 'm1')['deliveries'][0], state='held', reason='VALUE_CONFLICT')
+        rc, out, _ = r.verb('held', 'release', 'd1', '--by', 'epi', check=False)
+        expect(rc == 1 and 'error' in out, 'a result that could not be derived must not be released', out)
+        r.send(oru('B', code='260415000^Not detected^SCT', flag='NEG', issued='20261105111000'))
+        r.settle()
+        only(r.json('show', 'm1')['deliveries'][0], state='superseded')
+        only(r.json('show', 'm2')['deliveries'][0], state='delivered')
+        expect(r.json('held', 'list') == [], 'nothing is held any more')
+
+
 # [item 128]
 def test_a_withdrawn_result_is_deleted():
     with rig.Rig(seed=CASES) as r:

@@ -150,8 +150,10 @@ static void test_atomic(void **state)       /* [89] */
     t = t_parse(BUNDLE("transaction", "{'fullUrl':'urn:uuid:1','request':{'method':'DELETE','url':'Observation/1'}}"));
     assert_issue(&t, PARSE_REFUSE, "not-supported", "Bundle.entry[0].request.method");
     t_free(&t);
-    t = t_parse(BUNDLE("transaction", "{'fullUrl':'http://h/Observation/1','request':{'method':'PUT','url':'Observation/1'},'resource':{'resourceType':'Observation','id':'1',"
-        "'status':'final'," CODE "}},{'fullUrl':'urn:uuid:2','request':{'method':'PUT','url':'Observation/1'},'resource':{'resourceType':'Observation','id':'1','status':'final'," CODE "}}"));
+    t = t_parse(BUNDLE("transaction", "{'fullUrl':'http://h/Observation/1','request':{'method':'PUT','url':'Observation/1'},"
+        "'resource':{'resourceType':'Observation','id':'1',"
+        "'status':'final'," CODE "}},{'fullUrl':'urn:uuid:2','request':{'method':'PUT','url':'Observation/1'},'resource':{'resourceType':'Observation','id':'1',"
+        "'status':'final'," CODE "}}"));
     assert_issue(&t, PARSE_REFUSE, "invalid", "Bundle.entry[1].request");
     t_free(&t);
 }
@@ -160,7 +162,8 @@ static void test_atomic(void **state)       /* [89] */
 static void test_late(void **state)
 {
     static const struct fhir_options strict = {.is_strict = true};
-    struct t t = t_with(&strict, BUNDLE("batch", "{'fullUrl':'urn:uuid:1'," REQ "'resource':" OBS(",'effectiveDateTime':'no date'") "},{'fullUrl':'urn:uuid:2'," REQ "'resource':" OBS("") "}"));
+    struct t t = t_with(&strict, BUNDLE("batch", "{'fullUrl':'urn:uuid:1'," REQ "'resource':" OBS(",'effectiveDateTime':'no date'") "},{'fullUrl':'urn:uuid:2',"
+        REQ "'resource':" OBS("") "}"));
     struct buf b;
     (void)state;
     assert_issue(&t, PARSE_REFUSE, "value", "Bundle.entry[0].resource.effectiveDateTime");
@@ -168,7 +171,8 @@ static void test_late(void **state)
     buf_init(&b, (size_t)4 << 20);          /* 1100 specimens in one report */
     buf_adds(&b, "{'resourceType':'DiagnosticReport','status':'final'," CODE ",'contained':[");
     for (int i = 0; i < 1100; i++)
-        buf_addf(&b, "%s{'resourceType':'Specimen','id':'s%d'},{'resourceType':'Observation','id':'o%d','status':'final'," CODE ",'specimen':{'reference':'#s%d'}}", i ? "," : "", i, i, i);
+        buf_addf(&b, "%s{'resourceType':'Specimen','id':'s%d'},{'resourceType':'Observation','id':'o%d','status':'final'," CODE ","
+        "'specimen':{'reference':'#s%d'}}", i ? "," : "", i, i, i);
     buf_adds(&b, "],'result':[");
     for (int i = 0; i < 1100; i++)
         buf_addf(&b, "%s{'reference':'#o%d'}", i ? "," : "", i);
@@ -263,6 +267,7 @@ static void test_test_data(void **state)    /* S16 */
     assert_int_equal(t.r.v[0].fate, PARSE_ACCEPT);
     assert_span(t.r.v[0].message.processing_id, "T");
     assert_true(t_has_warning(&t, "W_NONPRODUCTION"));
+    assert_span(t.r.v[0].records[0].warnings.v[0], "W_NONPRODUCTION");      /* by it the rules hold */
     t_free(&t);
 }
 
@@ -322,7 +327,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_references), cmocka_unit_test(test_unresolved), cmocka_unit_test(test_types), cmocka_unit_test(test_history),
-        cmocka_unit_test(test_atomic), cmocka_unit_test(test_late), cmocka_unit_test(test_full_urls), cmocka_unit_test(test_modifiers), cmocka_unit_test(test_other_versions),
+        cmocka_unit_test(test_atomic), cmocka_unit_test(test_late), cmocka_unit_test(test_full_urls), cmocka_unit_test(test_modifiers),
+        cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_test_data), cmocka_unit_test(test_lines), cmocka_unit_test(test_envelope), cmocka_unit_test(test_sniff),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,8 +89,10 @@ static void test_status(void **state)       /* [97] */
 static void test_components(void **state)   /* [96] */
 {
     struct t t = t_parse(BUNDLE("collection", ENTRY("urn:uuid:1", PAT("")) "," ENTRY("urn:uuid:3", "{'resourceType':'Specimen','identifier':[{'value':'S1'}]}") ","
-        ENTRY("urn:uuid:2", OBS_OF("preliminary", REF("subject", "urn:uuid:1") REF("specimen", "urn:uuid:3") ",'effectiveDateTime':'2026-05-04T08:00:00+02:00','component':["
-        "{'code':{'coding':[{'system':'http://loinc.org','code':'A'}]},'valueString':'x'},{'code':{'coding':[{'system':'http://loinc.org','code':'B'}]},'valueInteger':2},"
+        ENTRY("urn:uuid:2", OBS_OF("preliminary", REF("subject", "urn:uuid:1") REF("specimen", "urn:uuid:3") ",'effectiveDateTime':'2026-05-04T08:00:00+02:00',"
+        "'component':["
+        "{'code':{'coding':[{'system':'http://loinc.org','code':'A'}]},'valueString':'x'},{'code':{'coding':[{'system':'http://loinc.org','code':'B'}]},"
+        "'valueInteger':2},"
         "{'code':{'text':'C'},'dataAbsentReason':{'coding':[{'code':'error'}]},'interpretation':[{'coding':[{'code':'POS'}]}]}]"))));
     (void)state;
     const struct record *r = &t.r.v[0].records[0];
@@ -173,7 +175,8 @@ static void test_keys(void **state)
 static void test_groups(void **state)
 {
     struct t t = t_parse(BUNDLE("collection", ENTRY("urn:uuid:p", PAT("")) "," ENTRY("urn:uuid:q", "{'resourceType':'Patient','identifier':[{'value':'C-2'}]}") ","
-        ENTRY("urn:uuid:s", "{'resourceType':'Specimen','identifier':[{'value':'S1'}],'status':'unsatisfactory'}") "," ENTRY("urn:uuid:s2", "{'resourceType':'Specimen','identifier':[{'value':'S2'}]}") ","
+        ENTRY("urn:uuid:s", "{'resourceType':'Specimen','identifier':[{'value':'S1'}],'status':'unsatisfactory'}") "," ENTRY("urn:uuid:s2",
+        "{'resourceType':'Specimen','identifier':[{'value':'S2'}]}") ","
         MEMBER("1", REF("specimen", "urn:uuid:s")) "," MEMBER("2", "") "," MEMBER("3", REF("subject", "urn:uuid:q") REF("specimen", "urn:uuid:s2")) ","
         ENTRY("urn:uuid:9", DR(REF("subject", "urn:uuid:p") ",'specimen':[{'reference':'urn:uuid:s'},{'reference':'urn:uuid:s2'}],"
         "'result':[{'reference':'urn:uuid:1'},{'reference':'urn:uuid:2'},{'reference':'urn:uuid:3'}]")) ","
@@ -221,7 +224,8 @@ static void test_patient(void **state)      /* [95] */
     struct t t = t_parse(WHO(",'active':false,'identifier':[{'use':'old','value':'X'},{'system':'urn:oid:2.999.5','value':' 007 ','type':{'coding':[{'code':'NI'}]}}],"
         "'name':[{'use':'nickname','family':'No'},{'family':'Plain'},{'use':'official','family':'F','given':['G','H','I']}],'gender':'other','_birthDate':{'extension':"
         "[{'url':'http://hl7.org/fhir/StructureDefinition/data-absent-reason','valueCode':'unknown'}]},'deceasedBoolean':true,"
-        "'telecom':[{'system':'email','value':'a@example.org'},{'system':'fax','value':'1'},{'value':'2'}],'address':[{'use':'old','city':'X'},{'line':['a','b'],'city':'C'}],"
+        "'telecom':[{'system':'email','value':'a@example.org'},{'system':'fax','value':'1'},{'value':'2'}],'address':[{'use':'old','city':'X'},{'line':['a','b'],"
+        "'city':'C'}],"
         "'link':[{'type':'replaced-by','other':{'reference':'Patient/9'}},{'type':'replaces','other':{'identifier':{'value':'OLD'}}}]"));
     const struct rec_patient *p = &t.r.v[0].records[0].patient;
     (void)state;
@@ -301,7 +305,8 @@ static void test_times(void **state)
 static void test_roles(void **state)
 {
     struct t t = t_parse(BUNDLE("collection", MEMBER("1", ",'valueString':'x'") "," MEMBER("2", REFS("focus", "urn:uuid:3")) ","
-        ENTRY("urn:uuid:3", "{'resourceType':'Specimen','id':'3'}") "," ENTRY("urn:uuid:4", "{'resourceType':'ServiceRequest','supportingInfo':[{'reference':'urn:uuid:1'}]}")));
+        ENTRY("urn:uuid:3", "{'resourceType':'Specimen','id':'3'}") "," ENTRY("urn:uuid:4",
+        "{'resourceType':'ServiceRequest','supportingInfo':[{'reference':'urn:uuid:1'}]}")));
     (void)state;
     assert_int_equal(t_obs(&t, 0, 0)->role, OBS_QUESTION);
     assert_int_equal(t_obs(&t, 1, 0)->role, OBS_SPECIMEN_LEVEL);

@@ -48,7 +48,8 @@ static void must_agree(struct buf *json, struct buf *xml)
 
 #define REQ "'request':{'method':'POST','url':'x'},"
 #define TRANSACTION BUNDLE("transaction", "{'fullUrl':'urn:uuid:1'," REQ "'resource':" PAT("") "}," \
-    "{'fullUrl':'http://h/Observation/o-1','request':{'method':'PUT','url':'Observation/o-1'},'resource':{'resourceType':'Observation','id':'o-1','status':'final'," CODE "}}," \
+    "{'fullUrl':'http://h/Observation/o-1','request':{'method':'PUT','url':'Observation/o-1'},'resource':{'resourceType':'Observation','id':'o-1'," \
+        "'status':'final'," CODE "}}," \
     "{'fullUrl':'urn:uuid:3'," REQ "'resource':" OBS("") "}")
 
 static void test_transaction(void **state)  /* [88] */
@@ -83,7 +84,8 @@ static void test_transaction(void **state)  /* [88] */
 
 static void test_batch(void **state)        /* [89] */
 {
-    struct t t = t_parse(BUNDLE("batch", "{'fullUrl':'urn:uuid:1'," REQ "'resource':" OBS("") "},{'fullUrl':'urn:uuid:2'," REQ "'resource':{'resourceType':'Observation'," CODE "}}"));
+    struct t t = t_parse(BUNDLE("batch", "{'fullUrl':'urn:uuid:1'," REQ "'resource':" OBS("") "},{'fullUrl':'urn:uuid:2',"
+        REQ "'resource':{'resourceType':'Observation'," CODE "}}"));
     struct buf b, x;
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -142,9 +144,11 @@ static char *reply_to(struct t *t, enum frame_fate fate)
 static void test_no_values(void **state)    /* S21 */
 {
     static const char *const bad[] = {
-        BUNDLE("collection", ENTRY("urn:uuid:SECRET1", "{'resourceType':'Patient','identifier':[{'value':'SECRET2'}],'birthDate':'SECRET3','gender':'SECRET4','name':[{'family':'SECRET5'}]}") ","
+        BUNDLE("collection", ENTRY("urn:uuid:SECRET1", "{'resourceType':'Patient','identifier':[{'value':'SECRET2'}],'birthDate':'SECRET3','gender':'SECRET4',"
+        "'name':[{'family':'SECRET5'}]}") ","
                ENTRY("urn:uuid:2", OBS_OF("SECRET6", REF("subject", "Patient/SECRET7") ",'valueQuantity':{'value':'SECRET8'}"))),
-        "{'resourceType':'Bundle','SECRET9':1,'SECRET9':2}", "{'resourceType':'Bundle','type':'SECRET'}", "{'resourceType':'Bundle','x':'SECRET", "<Bundle>SECRET</Bundle>",
+        "{'resourceType':'Bundle','SECRET9':1,'SECRET9':2}", "{'resourceType':'Bundle','type':'SECRET'}", "{'resourceType':'Bundle','x':'SECRET",
+        "<Bundle>SECRET</Bundle>",
         "<Bundle xmlns='http://hl7.org/fhir'><id value='SECRET'></Bundle>"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -177,7 +181,8 @@ static void test_forms(void **state)
 
 static void test_process_message(void **state)      /* [101] */
 {
-    struct t t = t_parse(BUNDLE("message", ENTRY("urn:uuid:1", "{'resourceType':'MessageHeader','id':'mh-1','source':{'endpoint':'http://lis/in'}}") "," ENTRY("urn:uuid:2", OBS(""))));
+    struct t t = t_parse(BUNDLE("message", ENTRY("urn:uuid:1", "{'resourceType':'MessageHeader','id':'mh-1','source':{'endpoint':'http://lis/in'}}") ","
+        "" ENTRY("urn:uuid:2", OBS(""))));
     static const struct { enum frame_fate fate; const char *code; } v[] = {
         {FATE_STORED, "ok"}, {FATE_DUPLICATE, "ok"}, {FATE_REFUSED, "fatal-error"}, {FATE_BUSY, "transient-error"}};
     (void)state;

@@ -441,9 +441,47 @@ static void limits(void **state)
     arena_free(a);
 }
 
+static void at(const struct record *r, const char *path, const char *want)
+{
+    struct rec_path p;
+    assert_true(rec_path_parse(span_of(path), &p));
+    struct span got = r->raw_field(r->source, &p);
+    if (want)
+        t_eq(got, want);
+    else
+        assert_true(span_is_absent(got));
+}
+
+static void any_place_can_be_asked_for(void **state) /* [item 28] */
+{
+    (void)state;
+    struct t t = t_parse(MSH_V("2.5.1") PID1 "ZPI|1|a\\S\\b^c&d~e^f\rzpi|2|\"\"\r" OBR1 OBX1 "OBX|2|ST|X^x^L||y||||||F\rZLR||| kit 7 |\r");
+    const struct record *r = t_rec(&t, 0);
+    at(r, "ZPI-2", "a^b");
+    at(r, "ZPI-2.2", "c");
+    at(r, "ZPI-2.2.2", "d");
+    at(r, "ZPI-2[2].2", "f");
+    at(r, "ZPI-2[3]", NULL);
+    at(r, "ZPI-2.3", NULL);
+    at(r, "ZPI[2]-1", "2");
+    at(r, "ZPI[2]-2", "");          /* the null state */
+    at(r, "ZPI[3]-1", NULL);
+    at(r, "ZLR-3", "kit 7");
+    at(r, "ZLR-9", NULL);
+    at(r, "ZLR-99", NULL);
+    at(r, "MSH-1", "|");
+    at(r, "MSH-2", "^~\\&");
+    at(r, "MSH-9.2", "R01");
+    at(r, "MSH-10", "M1");
+    at(r, "OBX[2]-3.3", "L");
+    at(r, "ZZZ-1", NULL);
+    t_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_place_can_be_asked_for),
         cmocka_unit_test(two_patients), cmocka_unit_test(obx_before_obr), cmocka_unit_test(spm_before_obx), cmocka_unit_test(specimen_obx),
         cmocka_unit_test(notes), cmocka_unit_test(twelve_specimens), cmocka_unit_test(order_oriented), cmocka_unit_test(quality_control),
         cmocka_unit_test(no_results), cmocka_unit_test(alert_and_r30), cmocka_unit_test(order_status), cmocka_unit_test(identifiers),

@@ -626,6 +626,44 @@ static void test_unknown(void **state)
 }
 
 /* A pattern that runs away is cut off and does not match. */
+/* A message of one ZLR segment: "ZLR-3.1" is "kit 7", everything else is absent. */
+static struct span raw_zlr(void *source, const struct rec_path *p)
+{
+    assert_ptr_equal(source, arena);
+    bool is_it = strcmp(p->segment, "ZLR") == 0 && p->nth == 1 && p->field == 3 && p->rep == 1 && p->comp == 1 && p->sub == 1;
+    return is_it ? SPAN_LIT("kit 7") : SPAN_ABSENT;
+}
+
+static void test_places(void **state) /* [item 28] */
+{
+    (void)state;
+    struct rig g;
+    rig_init(&g);
+    when(&g, "exists hl7 \"ZLR-3.1\"", false);      /* a record of a format without places */
+    g.r.raw_field = raw_zlr;
+    g.r.source = arena;
+    when(&g, "exists hl7 \"ZLR-3.1\"", true);
+    when(&g, "exists hl7 \"ZLR-3\"", true);
+    when(&g, "exists hl7 \"ZLR[2]-3\"", false);
+    when(&g, "hl7 \"ZLR-3.1\" = \"kit 7\"", true);
+    when(&g, "hl7 \"ZLR-3.2\" = \"\"", false);
+    when(&g, "not exists hl7 \"ZLR-3[2]\" and upper(hl7 \"ZLR-3\") = \"KIT 7\"", true);
+    when(&g, "hl7 \"ZLR[1]-3[1].1.1\" in (\"kit 6\", \"kit 7\")", true);
+    when(&g, "hl7 \"ZLR-3\" ~ /^kit [0-9]$/", true);
+    struct config *c = load_rules("route \"r\" { when observation.code in tests set lab.lab_name = hl7 \"ZLR-3\" send lab to \"godata\" }\nroute \"rest\" { hold \"no\" }\n");
+    struct rule_result r = run_obs(c, &g, 0);
+    expect(&r, RULE_SEND_LAB, NULL);
+    assert_span(r.lab.lab_name, "kit 7");
+    config_free(c);
+    static const char *const bad[] = {"", "ZLR", "ZLR-", "ZLR-0", "zlr-3", "1LR-3", "ZLR[0]-3", "ZLR[1-3", "ZLR-3[", "ZLR-3.", "ZLR-3.1.", "ZLR-3.1.1.1", "ZLR-3 ", "ZLR-10000"};
+    struct rec_path path;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(rec_path_parse(span_of(bad[i]), &path));
+    assert_true(rec_path_parse(span_of("OB1[12]-34[5].6.7"), &path));
+    assert_string_equal(path.segment, "OB1");
+    assert_true(path.nth == 12 && path.field == 34 && path.rep == 5 && path.comp == 6 && path.sub == 7);
+}
+
 static void test_regex_is_bounded(void **state)
 {
     (void)state;
@@ -736,7 +774,7 @@ int main(void)
         cmocka_unit_test(test_outcome_holds), cmocka_unit_test(test_unmapped_test), cmocka_unit_test(test_vaccine_strain), cmocka_unit_test(test_single_targets),
         cmocka_unit_test(test_not_diagnostic), cmocka_unit_test(test_result_of), cmocka_unit_test(test_number_without_rule), cmocka_unit_test(test_order_of_routes),
         cmocka_unit_test(test_require_set_lookup), cmocka_unit_test(test_local_codes), cmocka_unit_test(test_conditions), cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_regex_is_bounded), cmocka_unit_test(test_trace), cmocka_unit_test(test_notes), cmocka_unit_test(test_full_arena),
+        cmocka_unit_test(test_regex_is_bounded), cmocka_unit_test(test_places), cmocka_unit_test(test_trace), cmocka_unit_test(test_notes), cmocka_unit_test(test_full_arena),
     };
     return cmocka_run_group_tests(tests, open_dir, close_dir);
 }
