@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""admin - the administrator's verbs: explain a stored message, test, functions, tables todo, completion.
+"""admin - the administrator's verbs: init, explain a stored message, test, functions, tables todo, completion.
 
 Each function is one test; `labrelay sandbox` stands for Go.Data where an engine is needed.
 """
 import json
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import rig  # noqa: E402
@@ -206,6 +209,69 @@ def test_mistakes_in_tests_are_found_when_read():
             f.put('y.hl7', oru())
             rc, out, err = f.verb('check')
             expect(rc == 1 and want in out and '1 error.' in out, 'for %s expected %s, not' % (text, want), out + err)
+
+
+ANSWERS = ['--node', 'gw "1"', '--timezone', 'Africa/Kampala', '--url', 'https://godata.example/api', '--login', 'gw@lab.example', '--outbreak', 'Ebola 2026',
+           '--channel', 'district-lab', '--listen', '0.0.0.0:2575', '--allow', '10.20.0.0/16', '--tables', os.path.join(rig.REPO, 'conf', 'tables')]
+
+
+def init(folder, *args, stdin=b'practise-makes-perfect\n'):
+    p = subprocess.run([rig.LABRELAY, 'init'] + list(args), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, timeout=60)
+    return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+def test_init_by_flags_passes_check():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'my.conf')
+        rc, out, err = init(folder, *ANSWERS, 'my.conf')
+        expect(rc == 2 and 'password' in err and not os.path.exists(path), 'no password, no file', err)
+        rc, out, err = init(folder, *ANSWERS, '--password-stdin', 'my.conf')
+        expect(rc == 0 and 'my.conf is written and fine' in out, 'written', out + err)
+        secret = os.path.join(folder, 'credentials', 'godata-password')
+        expect(os.stat(secret).st_mode & 0o777 == 0o600 and open(secret).read() == 'practise-makes-perfect', 'the password')
+        rc, out, err = Folder().rig.verb('check', '-c', path, conf=False)
+        expect(rc == 0 and 'warning' not in out and '1 listener, 1 writer' in out, 'check', out + err)
+        text = open(path).read()
+        expect('node   "gw \\"1\\""' in text and 'allow    10.20.0.0/16' in text and 'practise' not in text, 'text', text)
+        rc, _, err = init(folder, *ANSWERS, '--password-stdin', 'my.conf', stdin=b'other\n')
+        expect(rc == 1 and 'exists already' in err and open(path).read() == text, 'never overwritten', err)
+        rc, _, err = init(folder, *(a.replace('Kampala', 'Kampla') for a in ANSWERS), 'b.conf')
+        expect(rc == 1 and 'Africa/Kampla' in err and not os.path.exists(os.path.join(folder, 'b.conf')), 'a wrong zone leaves nothing', err)
+        for flag in ('--timezone', '--url', '--login', '--outbreak', '--allow'):
+            i = ANSWERS.index(flag)
+            rc, _, err = init(folder, *(ANSWERS[:i] + ANSWERS[i + 2:]), 'c.conf')
+            expect(rc == 2 and flag in err, 'says what is missing', flag, err)
+
+
+def test_init_asks_on_a_terminal():
+    with tempfile.TemporaryDirectory() as folder:
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(folder)
+            os.execv(rig.LABRELAY, ['labrelay', 'init', '--tables', os.path.join(rig.REPO, 'conf', 'tables')])
+        seen, said = '', 0
+        answers = [('Name of this gateway', 'my-gw'), ('Time zone', 'Africa/Lagos'), ('Go.Data API', 'https://godata.example/api'), ('E-mail', 'gw@lab.example'),
+                   ('outbreak', 'Lassa 2026'), ('laboratory or analyzer', ''), ('Address', ''), ('Password', 'not-to-be-seen')]
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if select.select([fd], [], [], 1)[0]:
+                try:
+                    got = os.read(fd, 4096)
+                except OSError:
+                    break
+                if not got:
+                    break
+                seen += got.decode()
+            if said < len(answers) and re.search(answers[said][0] + r'[^\n]*: $', seen):
+                os.write(fd, answers[said][1].encode() + b'\n')
+                said += 1
+        _, status = os.waitpid(pid, 0)
+        os.close(fd)
+        expect(os.waitstatus_to_exitcode(status) == 0 and said == len(answers), 'init', seen)
+        expect('not-to-be-seen' not in seen, 'the password is shown', seen)
+        text = open(os.path.join(folder, 'labrelay.conf')).read()
+        expect('"my-gw"' in text and '"Africa/Lagos"' in text and 'listen mllp "lab"' in text and '127.0.0.1:2575' in text and '"Lassa 2026"' in text, 'text', text)
+        expect(Folder().rig.verb('check', '-c', os.path.join(folder, 'labrelay.conf'), conf=False)[0] == 0, 'check')
 
 
 def complete(script, *words):
