@@ -211,6 +211,11 @@ static int store_refused(struct engine *g, struct pending_frame *pf, const struc
     return put_aside(g, pf, p->raw, is_quarantine ? MESSAGE_QUARANTINED : MESSAGE_REFUSED, reason, &p->message, e);
 }
 
+static bool is_named_by_sender(const struct pending_frame *pf)
+{
+    return pf->f->same_as[0] != '\0' && pf->parsed.n == 1;
+}
+
 /* The row of a message as it came. control: room for the name of one that has none. */
 static struct store_message row_of(const struct engine *g, const struct pending_frame *pf, const struct parsed *p, char control[24])
 {
@@ -221,7 +226,7 @@ static struct store_message row_of(const struct engine *g, const struct pending_
     (void)sha_normalized(p->raw, m.sha256);
     for (size_t i = 0; i < p->n_problems; i++)
         m.warnings += p->problems[i].severity == 'W';
-    if (pf->f->same_as[0] != '\0' && pf->parsed.n == 1) {
+    if (is_named_by_sender(pf)) {
         m.control_id = span_of(pf->f->same_as);
     } else if (!span_has(m.control_id)) {
         memcpy(control, "sha256:", 7);
@@ -239,7 +244,8 @@ static int meet_duplicate(struct engine *g, struct pending_frame *pf, const stru
     *is_duplicate = false;
     if (store_find_duplicate(g->env.store, m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, is_reused, e))
         return -1;
-    if (pf->f->same_as[0] != '\0' && pf->parsed.n == 1 && *is_reused && !old_id) {
+    pf->is_known = is_named_by_sender(pf) && (*is_reused || old_id);
+    if (pf->is_known && !pf->f->is_update && !old_id) {
         *is_duplicate = true;
         log_event(LOG_INFO, "exists already", log_word("channel", m->channel));
         return count(g, m->channel, "duplicate", e);
@@ -316,7 +322,7 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, struct par
     if (!pf->message_id)
         pf->message_id = m.id;
     *fate = FATE_STORED;
-    if (is_reused)
+    if (is_reused && !pf->is_known)
         log_event(LOG_WARNING, "control id used again with other content", log_id("msg", 'm', m.id), log_word("channel", m.channel));
     log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", m.channel), log_word("peer", pf->f->is_patient ? "file" : pf->f->peer),
               log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
