@@ -365,3 +365,8 @@ out:
     buf_clear(&p.out);
     return rc;
 }
+
+void fhir_json_init(void)
+{
+    json_object_seed(0);
+}

@@ -458,3 +458,9 @@ const struct parser_ops fhir_parser = {
     .busy = busy,
     .fits = fhir_fits,
 };
+
+void fhir_parser_init(void)
+{
+    fhir_json_init();
+    fhir_xml_init();
+}

@@ -53,5 +53,8 @@ struct fhir_info {
 };
 
 extern const struct parser_ops fhir_parser;
+
+/* Before any thread starts: jansson takes its hash seed and libxml2 sets itself up once, for the whole process. */
+void fhir_parser_init(void);
 const struct fhir_info *fhir_info_of(const struct parsed *p);
 #endif

@@ -94,4 +94,7 @@ struct span fhir_build_name(struct fhir_builder *b, const char *name, size_t n);
 struct fhir_node *fhir_build_add(struct fhir_builder *b, const char *name, size_t n);
 void fhir_build_open(struct fhir_builder *b, struct fhir_node *o);  /* caller checks the depth */
 void fhir_build_close(struct fhir_builder *b);
+/* Once for the process, before threads: what the two libraries would otherwise do at their first use. */
+void fhir_json_init(void);
+void fhir_xml_init(void);
 #endif

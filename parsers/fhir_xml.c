@@ -205,3 +205,8 @@ int fhir_xml_parse(struct arena *a, struct span bytes, struct fhir_tree *out, st
     }
     return is_good ? 0 : -1;
 }
+
+void fhir_xml_init(void)
+{
+    xmlInitParser();
+}

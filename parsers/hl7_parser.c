@@ -495,7 +495,8 @@ static const struct option_row rows[] = {
     ROW("wide-characters", OPT_YESNO, is_wide, .def = "no", .help = "read frames in UTF-16 or UTF-32 with byte order mark: files only, MLLP cannot carry them"),
     ROW("max-records", OPT_INT, max_records, .min = 1, .max = 100000, .def = "5000", .help = "orders in one message, at most"),
     ROW("max-segments", OPT_INT, max_segments, .min = 10, .max = 10000000, .def = "100000", .help = "segments in one message, at most"),
-    ROW("sequence", OPT_YESNO, is_sequence, .def = "no", .help = "MSH-13 is a sequence number: another than the expected one is answered AR, and every reply says in MSA-4 what is expected"),
+    ROW("sequence", OPT_YESNO, is_sequence, .def = "no",
+        .help = "MSH-13 is a sequence number: another than the expected one is answered AR, and every reply says in MSA-4 what is expected"),
     ROW("own-app", OPT_TEXT, own_app, .help = "MSH-3 of acknowledgements when the sender names no receiver"),
     ROW("own-facility", OPT_TEXT, own_facility, .help = "MSH-4 of acknowledgements when the sender names no receiver"),
 };

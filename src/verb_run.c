@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "control.h"
 #include "engine.h"
+#include "fhir_parser.h"
 #include "log.h"
 #include "loop.h"
 
@@ -70,6 +71,7 @@ static int run(const struct cli *c)
     (void)sigaddset(&set, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    fhir_parser_init();
 
     struct mailbox *inbox = mailbox_new(false), *replies = mailbox_new(true), *control_replies = mailbox_new(true);
     struct engine_env env = {.conf = conf, .inbox = inbox, .replies = replies, .control_replies = control_replies};

@@ -204,5 +204,6 @@ static const struct cli_flag flags[] = {
     CLI_JSON_FLAG,
 };
 
-const struct verb verb_send = {.name = "send", .synopsis = "[--to HOST:PORT | --to URL] [--as-is] [--json] FILE…", .help = "sends messages over MLLP or HTTP and shows the answers",
+const struct verb verb_send = {.name = "send", .synopsis = "[--to HOST:PORT | --to URL] [--as-is] [--json] FILE…",
+                                 .help = "sends messages over MLLP or HTTP and shows the answers",
                                .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .min_args = 1, .max_args = 100000, .run = send_verb};

@@ -26,19 +26,24 @@ need() {
 
 BUILD_PACKAGES="build-essential autoconf automake pkg-config libevent-dev libssl-dev libcurl4-openssl-dev libjansson-dev libxml2-dev libsqlite3-dev libpcre2-dev tzdata ca-certificates"
 DEMO_PACKAGES="curl python3"
-CHECK_PACKAGES="libcmocka-dev clang python3 curl mandoc strace xz-utils git procps"
+CHECK_PACKAGES="libcmocka-dev clang libclang-rt-dev python3 curl mandoc strace xz-utils git procps"
 
 bootstrap() {
     [ -x "$ROOT/configure" ] && [ "$ROOT/configure" -nt "$ROOT/configure.ac" ] && [ "$ROOT/Makefile.in" -nt "$ROOT/Makefile.am" ] ||
         (cd "$ROOT" && autoreconf -fi >/dev/null)
 }
 
-# build DIR [configure flags...]: an out-of-tree build; quiet unless it fails
+# build DIR [configure flags...]: an out-of-tree build; quiet unless it fails. Configured again when the flags or the libraries for the tests changed
+# (tools/demo builds without cmocka; tools/check then needs it).
 build() {
     dir=$1; shift
     mkdir -p "$dir"
     bootstrap
-    [ -f "$dir/config.status" ] && [ "$dir/config.status" -nt "$ROOT/configure" ] ||
+    wants="$* cmocka=$(pkg-config --modversion cmocka 2>/dev/null || echo none)"
+    [ -f "$dir/config.status" ] && [ "$dir/config.status" -nt "$ROOT/configure" ] && [ "$(cat "$dir/configured-for" 2>/dev/null)" = "$wants" ] || {
+        rm -f "$dir/configured-for"
         (cd "$dir" && "$ROOT/configure" -q "$@") >"$dir/configure.out" 2>&1 || { tail -n 40 "$dir/configure.out" >&2; return 1; }
+        echo "$wants" >"$dir/configured-for"
+    }
     make -C "$dir" -s -j"$JOBS" >"$dir/make.out" 2>&1 || { tail -n 60 "$dir/make.out" >&2; return 1; }
 }

@@ -4,6 +4,7 @@
 Each function is one test. Usage: files.py [NAME…]. The tests that kill at named points need a binary built with --enable-crash-points
 (LABRELAY or LABRELAY_CRASH); without one they say SKIP.
 """
+import http.client as http_client
 import json
 import os
 import shutil
@@ -489,6 +490,31 @@ def test_order_and_fsyncs():
                for w in line.split() if w.startswith('control=Q')]
         expect(log == want, 'not in the order of time and name', [(a, b) for a, b in zip(log, want) if a != b][:5], len(log))
         print('# %d files: %.1f s under strace, %d fsyncs (bound %d), %d observations' % (n, took, syncs, n // 50 + 100, v['observations']['in_originals']))
+
+
+def test_others_while_many_files_are_taken():
+    """Another channel is answered while thousands of files are worked off."""
+    n, port = 8000, rig.free_port()
+    http = 'listen http "web" {{\n address 127.0.0.1:%d\n parse hl7v2 {{ timezone "UTC" }}\n parse fhir {{ timezone "UTC" }}\n}}\n' % port
+    with Drop(head=http) as r:
+        r.stop()
+        for i in range(n):
+            with open(r.path('o%05d.hl7' % i), 'wb') as f:
+                f.write(oru('O%05d' % i))
+        r.start()
+        worst, count = 0.0, 0
+        while len(os.listdir(r.path('done'))) < n:
+            began = time.monotonic()
+            c = http_client.HTTPConnection('127.0.0.1', port, timeout=30)
+            c.request('POST', '/fhir/Observation', fhir(id='w%d' % count), {'Content-Type': 'application/fhir+json'})
+            expect(c.getresponse().status == 201, 'another channel')
+            c.close()
+            worst = max(worst, time.monotonic() - began)
+            count += 1
+            expect(count < 20000, 'the files are not worked off')
+        expect(worst < 2 and count > 3, 'others were made to wait', worst, count)
+        r.balanced(received=n, stored=n)
+        print('# %d requests over HTTP while %d files were taken, slowest %.0f ms' % (count, n, worst * 1000))
 
 
 # ---- death ----
