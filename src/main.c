@@ -13,7 +13,7 @@
 #include "text.h"
 
 static const struct verb *const all_verbs[] = {
-    &verb_init, &verb_run, &verb_check, &verb_test, &verb_explain, &verb_send, &verb_status, &verb_queue, &verb_held, &verb_show, &verb_verify,
+    &verb_init, &verb_run, &verb_check, &verb_test, &verb_explain, &verb_send, &verb_status, &verb_queue, &verb_held, &verb_show, &verb_trace, &verb_verify,
     &verb_resume, &verb_tables, &verb_fields, &verb_functions, &verb_sandbox, &verb_completion,
 };
 #define VERBS_N (sizeof all_verbs / sizeof all_verbs[0])

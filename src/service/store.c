@@ -19,6 +19,7 @@
  *   target(key, …)            what stands at the writer under a result key; a tombstone when withdrawn. Never deleted.
  *   audit(id, …, hash)        hash = SHA-256(previous hash || fields): a changed or missing row breaks the chain; meta.audit names the last one.
  *   memory, config, meta      small values of writers; configuration hashes; next ids, so that none is ever used twice.
+ *   trail(last, first, bits)  which identifiers may stand in these messages: store_trail.c. Added without a new version: no row is needed.
  *   Index delivery_open holds the open states only (result key), delivery_due those a courier may take (writer, time): both stay small
  *   however long the history is. CLAIMED stays in delivery_due so that a claim does not touch it; the look-up passes over the few.
  *   Random keys make delivery_open the dearest part of a put once hundreds of thousands wait; everything else is appended.
@@ -250,7 +251,8 @@ int store_open(struct store **out, const struct store_conf *conf, struct err *e)
     q->lock_fd = -1;
     q->window_us = 30 * DAY_US;
     if (take_lock(q, conf->path, e) != 0 || make_file(conf->path, e) != 0 ||
-        db_open(&q->d, conf->path, conf->path, SQLITE_OPEN_READWRITE, e) != 0 || set_up(q, e) != 0 || load_ids(q, e) != 0 || store_open_keys_load(q, e) != 0)
+        db_open(&q->d, conf->path, conf->path, SQLITE_OPEN_READWRITE, e) != 0 || set_up(q, e) != 0 || load_ids(q, e) != 0 || store_open_keys_load(q, e) != 0 ||
+        trail_load(q, e) != 0)
         goto bad;
     (void)sqlite3_wal_hook(q->d.db, on_log_grown, q);
     *out = q;
@@ -276,6 +278,7 @@ void store_close(struct store *q)
     free(q->lock_path);
     free(q->counters);
     free(q->open_keys);
+    trail_clear(q);
     free(q);
 }
 
@@ -298,6 +301,7 @@ static void drop_batch(struct store *q)
     q->is_open_batch = q->is_erased = false;
     q->counters_n = 0;
     q->next = q->committed;
+    trail_dropped(q);
 }
 
 int batch_begin(struct store *q, struct err *e)
@@ -422,7 +426,7 @@ int store_commit(struct store *q, struct err *e)
         return 0;
     CRASH_POINT("store_before_commit");
     s = db_stmt(&q->d, ST_COMMIT, e);
-    if (!s || flush_counters(q, e) != 0 || flush_audit(q, e) != 0 || db_run(&q->d, s, "cannot commit", e) != 0) {
+    if (!s || flush_counters(q, e) != 0 || flush_audit(q, e) != 0 || trail_close(q, e) != 0 || db_run(&q->d, s, "cannot commit", e) != 0) {
         (void)batch_break(q, e);
         store_rollback(q);
         return -1;
@@ -431,6 +435,7 @@ int store_commit(struct store *q, struct err *e)
     q->is_open_batch = false;
     q->counters_n = 0;
     q->committed = q->next;
+    trail_committed(q);
     q->is_log_dirty = q->is_log_dirty || q->is_erased;
     q->is_erased = false;
     if (q->log_pages >= q->log_tried + STORE_LOG_PAGES_MAX)

@@ -141,6 +141,9 @@ int  store_each_message(struct store_reader *r, bool (*fn)(void *ctx, const stru
 int  store_list_accounts(struct store_reader *r, int64_t message_id, void (*fn)(void *ctx, const char *fate, const char *reason, int64_t n), void *ctx, struct err *e);
 int  store_list_audit(struct store_reader *r, int64_t delivery_id,
                       void (*fn)(void *ctx, int64_t us, const char *who, const char *action, const char *reason), void *ctx, struct err *e);
+/* The messages in which `key` stands as control id, as a text of what a delivery looks persons up by (sample id, visual id, document …) or
+ * as K (8 hex, or a whole result key); ids rising, heap, at most `limit`. A million messages take some 50 ms. */
+int  store_trace(struct store_reader *r, const char *key, size_t limit, int64_t **ids, size_t *n, struct err *e);
 /* Recomputes the audit chain; 0 whole, 1 broken (id_out names the first bad row). */
 int  store_check_audit(struct store_reader *r, int64_t *id_out, struct err *e);
 /* Reads the whole file and checks its structure; 0 sound, 1 damaged (text says where). Takes seconds per GB. */

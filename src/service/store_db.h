@@ -26,6 +26,7 @@ enum store_stmt {
     ST_LOAD_MESSAGE, ST_LOAD_RAW, ST_DELIVERIES_OF, ST_LIST_DELIVERIES, ST_LIST_OPEN, ST_COUNT_OPEN, ST_LIST_MESSAGES,
     ST_SUM_FRAMES, ST_SUM_DELIVERIES, ST_SUM_ACCOUNTS, ST_SUM_MESSAGES, ST_ACCOUNTED,
     ST_LIST_ACCOUNTS, ST_LIST_AUDIT, ST_ALL_AUDIT,
+    ST_PUT_TRAIL, ST_DROP_TRAIL, ST_LIST_TRAIL, ST_TRAIL_MESSAGES, ST_TRAIL_DELIVERIES, ST_TRACE_MESSAGES, ST_TRACE_DELIVERIES,
     STORE_STMTS
 };
 
@@ -88,7 +89,21 @@ int  deliveries_from_rows(struct store_db *d, sqlite3_stmt *s, const char *what,
 void audit_link(const unsigned char previous[32], int64_t id, int64_t us, const char *who, const char *action, int64_t delivery_id,
                 int64_t message_id, const char *reason, unsigned char out[32]);
 
+/* ---- the reader ---- */
+struct store_reader {
+    struct store_db d;
+    bool is_held;
+    int64_t deadline_us;
+};
+
 /* ---- the writer ---- */
+struct store_trail {                    /* the open segment of store_trail.c */
+    uint64_t *v;                        /* hashes of what can be looked for */
+    size_t n, cap, committed_n;
+    int64_t first;                      /* its first message */
+    char *last_who;                     /* heap: hashed already */
+    bool is_closing;                    /* the open batch writes its filter */
+};
 struct store_counter { int64_t channel, what, n; };
 struct store {
     struct store_db d;
@@ -106,6 +121,7 @@ struct store {
     bool is_erased;                     /* the open batch erased something: the log holds old bytes until it is reset */
     bool is_log_dirty;                  /* the same, committed */
     unsigned char *open_keys;           /* which result keys may have an open delivery: see store_open_keys_add() */
+    struct store_trail trail;
     int log_pages;                      /* in the write-ahead log after the last commit */
     int log_tried;                      /* the same when a reader last kept it from being emptied */
 };
@@ -114,6 +130,14 @@ struct store {
 void store_open_keys_add(struct store *q, int64_t key8);
 bool store_open_keys_may_have(const struct store *q, int64_t key8);
 int  store_open_keys_load(struct store *q, struct err *e);
+/* store_trail.c: hashes of the open batch; closing a full segment before the commit; after it, or after its end; at the start and the end. */
+void trail_add_message(struct store *q, struct span control_id);
+void trail_add_delivery(struct store *q, const char *who, const char *result_key);
+int  trail_close(struct store *q, struct err *e);
+void trail_committed(struct store *q);
+void trail_dropped(struct store *q);
+int  trail_load(struct store *q, struct err *e);
+void trail_clear(struct store *q);
 /* Opens a batch if there is none. -1 when the store is dead or the batch is broken. */
 int  batch_begin(struct store *q, struct err *e);
 /* To be returned after a failed write: maps the error, rolls back, remembers. */

@@ -110,5 +110,7 @@ int store_expire(struct store *q, int64_t before_us, size_t max, size_t *n_out, 
     if (*n_out == 0)
         return 0;
     q->is_erased = true;
+    if (run_for(q, ST_DROP_TRAIL, q->next.message, 0, false, e) != 0)
+        return -1;
     return keep_id(q, "message", q->next.message, e) != 0 || keep_id(q, "delivery", q->next.delivery, e) != 0 || vacuum(q, e) != 0 ? -1 : 0;
 }

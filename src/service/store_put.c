@@ -103,6 +103,7 @@ int store_put_message(struct store *q, struct store_message *m, struct err *e)
     if (put_run(q, s, "cannot store the message", e) != 0)
         return -1;
     m->id = q->next.message++;
+    trail_add_message(q, m->control_id);
     CRASH_POINT("store_put_message");
     return 0;
 }
@@ -207,6 +208,7 @@ int store_put_delivery(struct store *q, struct delivery *d, struct err *e)
     if (write_delivery(q, d, true, e) != 0)
         return -1;
     q->next.delivery++;
+    trail_add_delivery(q, d->who, d->result_key);
     CRASH_POINT("store_put_delivery");
     return 0;
 }

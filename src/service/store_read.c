@@ -21,12 +21,6 @@
 #define FEW_OPEN 20000
 #define SLICE 32            /* messages of one snapshot in store_each_message */
 
-struct store_reader {
-    struct store_db d;
-    bool is_held;
-    int64_t deadline_us;
-};
-
 static int is_late(void *ctx)
 {
     const struct store_reader *r = ctx;

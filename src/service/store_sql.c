@@ -103,6 +103,14 @@ static const char *const sql[STORE_STMTS] = {
     [ST_ACCOUNTED] = "SELECT (SELECT total(parts) FROM delivery WHERE message=?1)+(SELECT total(n) FROM account WHERE message=?1)",
     [ST_LIST_ACCOUNTS] = "SELECT fate,reason,n FROM account WHERE message=?1 ORDER BY fate,reason",
     [ST_LIST_AUDIT] = "SELECT us,who,action,reason FROM audit WHERE delivery=?1 AND delivery<>0 ORDER BY id",
+    [ST_PUT_TRAIL] = "INSERT INTO trail(last,first,bits) VALUES(?1,?2,?3)",
+    [ST_DROP_TRAIL] = "DELETE FROM trail WHERE last<(SELECT coalesce(min(id),?1) FROM message)",
+    [ST_LIST_TRAIL] = "SELECT last,first,bits FROM trail ORDER BY last",
+    [ST_TRAIL_MESSAGES] = "SELECT control_id FROM message WHERE id>=?1",
+    [ST_TRAIL_DELIVERIES] = "SELECT t.who,d.key FROM delivery d LEFT JOIN delivery_text t ON t.id=d.id WHERE d.message>=?1",
+    [ST_TRACE_MESSAGES] = "SELECT id FROM message WHERE id BETWEEN ?1 AND ?2 AND control_id=?3",
+    [ST_TRACE_DELIVERIES] = "SELECT d.message FROM delivery d LEFT JOIN delivery_text t ON t.id=d.id WHERE d.message BETWEEN ?1 AND ?2"
+                            " AND ((?3 AND d.key8 BETWEEN ?4 AND ?5) OR instr(t.who,?6)>0)",
     [ST_ALL_AUDIT] = "SELECT id,us,who,action,delivery,message,reason,hash FROM audit ORDER BY id",
 };
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""admin - the administrator's verbs: init, explain a stored message, test, functions, tables todo, completion.
+"""admin - the administrator's verbs: init, explain a stored message, trace, test, functions, tables todo, completion.
 
 Each function is one test; `labrelay sandbox` stands for Go.Data where an engine is needed.
 """
@@ -209,6 +209,39 @@ def test_mistakes_in_tests_are_found_when_read():
             f.put('y.hl7', oru())
             rc, out, err = f.verb('check')
             expect(rc == 1 and want in out and '1 error.' in out, 'for %s expected %s, not' % (text, want), out + err)
+
+
+def test_trace_finds_all_that_is_known():
+    with rig.Rig(seed=CASES) as r:
+        r.send(oru('T1', sample='S-1'))
+        r.settle()
+        r.send(oru('T2', sample='S-1', value='260415000^Not detected^SCT', flag='NEG').replace(b'|||F|||', b'|||C|||').replace(b'20261105101000', b'20261106101000'))
+        r.send(oru('T3', sample='S-2', person='CA-0000000077'))
+        r.send(oru('T4', sample='S-3', test='99999-9^Unheard of^LN'))
+        r.settle()
+        ids = lambda x: [m['id'] for m in x['messages']]
+        by_sample = r.json('trace', 'S-1')
+        expect(ids(by_sample) == [1, 2] and [d['state'] for m in by_sample['messages'] for d in m['deliveries']] == ['delivered', 'delivered'], 'sample', by_sample)
+        expect(by_sample['messages'][0]['received_us'] <= by_sample['messages'][1]['received_us'], 'order of time')
+        expect(ids(r.json('trace', 'CA-0000000001')) == [1, 2], 'visual id')
+        expect(ids(r.json('trace', 'T3')) == [3], 'control id')
+        k = by_sample['messages'][0]['deliveries'][0]['result_key']
+        expect(k == by_sample['messages'][1]['deliveries'][0]['result_key'], 'one result', by_sample)
+        for key in (k, k[:8], k[:8].upper(), 'd1', 'd2'):
+            expect(ids(r.json('trace', key)) == [1, 2], 'versions of a result by ' + key, r.json('trace', key))
+        expect(ids(r.json('trace', 'm2')) == [2], 'message id')
+        expect(ids(r.json('trace', 'T4')) == [4] and r.json('trace', 'S-3', ok=(3,))['messages'] == [], 'held before anybody is looked for: by control id only')
+        r.verb('held', 'dismiss', 'd3', '--by', 'epi', '--why', 'no such case')
+        text = r.verb('trace', 'S-2')[1]
+        expect(' m3 ORU^R01 on lab from 127.0.0.1' in text and 'd3 OBX[1]: dismissed' in text and 'dismiss by epi: no such case' in text, 'text', text)
+        expect('NO_MATCH' in text and 'm1 ' not in text, 'reason', text)
+        for key in ('S-', 'S-11', 's-1', 'm99', 'd99', 'sample'):
+            rc, out, err = r.verb('trace', key, check=False)
+            expect(rc == 3 and not out and 'nothing is known' in err, 'only whole keys: ' + key, out + err)
+        r.stop(9)
+        r.start()
+        expect(ids(r.json('trace', 'S-1')) == [1, 2] and ids(r.json('trace', 'T4')) == [4], 'after a crash')
+        expect(r.verb('trace', 'S-1', '--limit', '0', check=False)[0] == 2, 'limit')
 
 
 ANSWERS = ['--node', 'gw "1"', '--timezone', 'Africa/Kampala', '--url', 'https://godata.example/api', '--login', 'gw@lab.example', '--outbreak', 'Ebola 2026',
