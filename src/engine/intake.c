@@ -475,6 +475,8 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
         return intake_empty_batch(g, pf, raw, e);
     if (!is_read || pf->parsed.n == 0) {
         pf->is_unread = pe.kind == ERR_LIMIT;
+        arena_free(pf->a);              /* it may hold many times the frame: not while the store takes that */
+        pf->a = NULL;
         const char *reason = pe.kind == ERR_LIMIT ? "TOO_LARGE" : pe.kind == ERR_NONE ? "EMPTY" : "PARSER_FAILED";
         log_err(LOG_ERROR, "cannot parse", &pe);
         pf->parsed = (struct parse_result){0};
@@ -511,6 +513,8 @@ static void tell(struct pending_frame *pf, struct reply *r)
     buf_init(&b, WHY_MAX_BYTES);
     r->n_messages = pf->is_parsed ? pf->parsed.n : 1;
     r->n_bad = pf->is_parsed ? 0 : 1;
+    if (pf->is_unread)
+        r->issue = "too-long";
     if (!pf->is_parsed)
         buf_addf(&b, "error %s: the file or message as a whole could not be read\n", pf->aside ? pf->aside : "UNREADABLE");
     for (size_t i = 0; pf->is_parsed && i < pf->parsed.n; i++) {
