@@ -644,6 +644,33 @@ def test_too_many_connections():
         expect(r.ask('GET', '/fhir/metadata').status == 200, 'room again')
 
 
+def test_memory_under_large_bodies():
+    """Whatever 8 MB bodies hold, alone or six at once, the engine stays under 128 MB."""
+    bodies = [b'{"resourceType":"Bundle","type":"collection","entry":[' + b'{"a":{}},' * 880000 + b'{}]}', b'{' + b','.join(b'"k%d":1' % i for i in range(680000)) + b'}',
+              b'{"resourceType":"Observation","x":"' + b'a' * 8000000 + b'"}', b'<Bundle xmlns="http://hl7.org/fhir">' + b'<a/>' * 1900000 + b'</Bundle>']
+    with Web() as r:
+        for b in bodies:
+            a = r.ask('POST', '/fhir', b, kind=XML if b[:1] == b'<' else JSON, timeout=60)
+            expect(a.status in (400, 413, 422) and b'OperationOutcome' in a.body, 'status', a.status, a.body)
+        codes = []
+
+        def work():
+            try:
+                codes.append(r.ask('POST', '/fhir', bodies[0], timeout=60).status)
+            except OSError:
+                codes.append(0)
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        expect(set(codes) <= {400, 413, 503}, 'codes', codes)
+        is_plain = not any(x in open(r.binary, 'rb').read() for x in (b'__asan_init', b'__tsan_init'))
+        expect(r.rss_kb() < 128 << 10 or not is_plain, 'memory', r.rss_kb())
+        r.balanced()
+        print('# peak memory %d kB' % r.rss_kb())
+
+
 def test_budget_is_kept():
     with Web(head='memory-budget 8MB\n', options='max-body 8MB') as r:
         body = b' ' * (3 << 20) + json.dumps(observation('big')).encode()
