@@ -97,7 +97,7 @@ int http_status_of(const struct http_plan *p, const struct reply *r)
     case FATE_QUARANTINED:
         if (!r->parser)
             return 415;
-        return r->n == 0 ? 413 : 400;   /* without a word of the parser: it needed more memory than the size allows */
+        return is_issue(r, "too-long") ? 413 : 400;     /* it needs more memory than its size allows; deep or broken is 400 */
     case FATE_REFUSED:
         return is_issue(r, "structure") ? 400 : is_issue(r, "multiple-matches") ? 412 : 422;
     case FATE_DUPLICATE:

@@ -237,9 +237,10 @@ static void answer_fhir(struct http_conn *c, const struct reply *r)
     int status = http_status_of(p, r);
     bool is_good = status >= 200 && status < 300;
     struct span body = r->n ? r->payloads[0] : SPAN_ABSENT;
-    if (!r->n) {
-        say(c, status, is_good ? "information" : "error", is_good ? "informational" : status == 503 ? "transient" : status == 413 ? "too-costly" : "not-supported",
-            is_good ? "Stored" : status == 503 ? "Not stored: try again later" : status == 415 ? "This form is not read on this channel" : "This cannot be read");
+    if (!r->n || status == 413) {
+        say(c, status, is_good ? "information" : "error", is_good ? "informational" : status == 503 ? "transient" : status == 413 ? "too-long" : "not-supported",
+            is_good ? "Stored" : status == 503 ? "Not stored: try again later" : status == 415 ? "This form is not read on this channel" :
+            status == 413 ? "The body needs more memory than its size allows" : "This cannot be read");
         return;
     }
     if (is_good && p->is_async) {

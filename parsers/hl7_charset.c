@@ -59,6 +59,14 @@ static const uint16_t cp1252[32] = {
     0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d, 0x17e, 0x178,
 };
 
+int hl7_cp1252_byte(uint32_t c)
+{
+    for (int i = 0; i < 32; i++)
+        if (cp1252[i] == c)
+            return 0x80 + i;
+    return -1;
+}
+
 static struct span decode_cp1252(struct arena *a, struct span in)
 {
     size_t high = 0, n = 0;

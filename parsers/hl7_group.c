@@ -255,6 +255,7 @@ static void attach_specimen(struct walk *w, uint32_t spec)
     if (o->specimen == HL7_NONE) {
         o->specimen = spec;
     } else {
+        o->has_several = true;
         bool was = is_patient_role(w, w->g->specimens[o->specimen].spm), is = is_patient_role(w, w->g->specimens[spec].spm);
         if (was == is)
             o->is_ambiguous = true;
@@ -449,6 +450,48 @@ static bool sort_obx(struct hl7_ctx *x, struct hl7_groups *g)
     return true;
 }
 
+/* An identifier pair (placer^filler) names a specimen when one of its halves does. */
+static bool is_same_specimen(struct hl7_ctx *x, struct span pair, struct span spm2)
+{
+    for (unsigned half = 2; half >= 1; half--) {
+        struct span a = hl7_leaf(x, hl7_sub(x, hl7_comp(x, pair, half), 1)), b = hl7_leaf(x, hl7_sub(x, hl7_comp(x, spm2, half), 1));
+        if (a.n && b.n)
+            return span_eq(a, b);
+    }
+    return false;
+}
+
+/* The first specimen behind the order that the pair names. */
+static uint32_t named_specimen(struct hl7_ctx *x, const struct hl7_groups *g, uint32_t order, struct span pair)
+{
+    for (uint32_t k = 0; k < g->n_specimens && pair.n; k++)
+        if (g->specimens[k].first_order == order && g->specimens[k].spm != HL7_NONE &&
+            is_same_specimen(x, pair, hl7_rep1(x, hl7_field(x, &x->segs[g->specimens[k].spm], 2))))
+            return k;
+    return HL7_NONE;
+}
+
+/* OBX-33 (2.9) names the specimen: when every result of an order names the same of its several specimens, that is the one. */
+static void choose_specimen(struct hl7_ctx *x, struct hl7_groups *g, uint32_t order)
+{
+    struct hl7_order *o = &g->orders[order];
+    uint32_t chosen = HL7_NONE;
+    for (uint32_t i = 0; i < o->n; i++) {
+        const struct hl7_obx *obx = &g->obx[g->obx_of_order[o->first + i]];
+        if (obx->role != OBS_RESULT)
+            continue;
+        struct span pair = hl7_rep1(x, hl7_field(x, &x->segs[obx->seg], 33));
+        if (chosen == HL7_NONE)
+            chosen = named_specimen(x, g, order, pair);
+        if (chosen == HL7_NONE || !is_same_specimen(x, pair, hl7_rep1(x, hl7_field(x, &x->segs[g->specimens[chosen].spm], 2))))
+            return;
+    }
+    if (chosen == HL7_NONE)
+        return;
+    o->specimen = chosen;
+    o->is_ambiguous = false;
+}
+
 int hl7_group(struct hl7_ctx *x, bool is_oul, bool is_specimen_first, struct hl7_groups *out, bool *is_limit)
 {
     struct walk w = {.x = x, .g = out, .is_oul = is_oul, .is_specimen_first = is_specimen_first, .orc_notes = no_notes};
@@ -467,5 +510,10 @@ int hl7_group(struct hl7_ctx *x, bool is_oul, bool is_specimen_first, struct hl7
         *is_limit = w.is_limit;
         return -1;
     }
-    return sort_obx(x, out) ? 0 : -1;
+    if (!sort_obx(x, out))
+        return -1;
+    for (uint32_t i = 0; i < out->n_orders; i++)
+        if (out->orders[i].has_several)
+            choose_specimen(x, out, i);
+    return 0;
 }

@@ -18,7 +18,7 @@ struct hl7_specimen { uint32_t spm, sac, first_order; bool is_inv_control; struc
 struct hl7_order {                                  /* becomes one record */
     uint32_t obr, orc, patient, specimen;
     uint32_t first, n;                              /* its OBX: obx_of_order[first .. first + n) */
-    bool is_ambiguous, is_synthesized;
+    bool is_ambiguous, is_synthesized, has_several;  /* several: specimens behind it */
     struct hl7_notes notes;
 };
 struct hl7_obx {

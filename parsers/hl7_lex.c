@@ -584,5 +584,8 @@ int hl7_lex_segments(struct hl7_ctx *x, bool *is_limit)
         return -1;
     struct span behind = span_from(x->text, 9); /* MSH|^~\&| itself holds one */
     x->has_escape = x->d.esc && span_find(behind, x->d.esc) < behind.n;
+    x->has_switch = false;
+    for (size_t i = x->has_escape ? span_find(behind, x->d.esc) : behind.n; i + 1 < behind.n && !x->has_switch; i += 1 + span_find(span_from(behind, i + 1), x->d.esc))
+        x->has_switch = (behind.p[i + 1] & ~0x20) == 'C' || (behind.p[i + 1] & ~0x20) == 'M';
     return 0;
 }

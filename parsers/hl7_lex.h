@@ -32,6 +32,7 @@ struct hl7_ctx {
     struct hl7_seg *segs;
     size_t n;
     bool has_escape;            /* the escape character occurs behind MSH */
+    bool has_switch;            /* \C or \M occurs behind MSH: a text may be in another charset */
     bool has_bad_bytes;         /* U+FFFD stands for bytes that could not be decoded */
     const char *codec;          /* iconv name of a charset that had to be decoded, "cp1252" for the own table; NULL for UTF-8 */
     int version;                /* 231 for 2.3.1, 200 for 2 */
@@ -80,6 +81,8 @@ struct span hl7_lex_first(struct arena *a, struct span text, char sep);
 const char *hl7_charset_find(struct span code);
 /* To UTF-8 in the arena; undecodable bytes become U+FFFD and set *is_bad. Absent when the arena is full or iconv does not know it. */
 struct span hl7_charset_decode(struct arena *a, const char *codec, struct span bytes, bool *is_bad);
+/* The byte 80-9F that codec "cp1252" reads as c; -1: none. */
+int hl7_cp1252_byte(uint32_t c);
 
 /* ---- problems ---- */
 /* where: "OBX^2^11"; NULL text uses the code's. Severity E; at most HL7_MAX_ERRORS are kept. */

@@ -31,7 +31,14 @@ struct span hl7_cat(struct arena *a, const struct span *v, size_t n)
 
 /* ---- escapes ---- */
 
-struct sink { char *p; size_t n; bool is_counting; };   /* first pass counts, second writes */
+#define SWITCHES_MAX 64
+struct sink {                                           /* first pass counts, second writes */
+    char *p;
+    size_t n;
+    bool is_counting;
+    struct { size_t at; const struct hl7_set *set; } *switches;     /* second pass; NULL: no room for any */
+    size_t n_switches;
+};
 
 static void put(struct sink *k, const char *p, size_t n)
 {
@@ -142,7 +149,15 @@ static bool put_escape(struct hl7_ctx *x, struct sink *k, struct span b, bool *i
     }
     if (b.n > 1 && (b.p[0] == 'X' || b.p[0] == 'x'))
         return put_hex(x, k, span_from(b, 1), is_odd);
-    return false;
+    const struct hl7_set *set = b.n == 5 || b.n == 7 ? hl7_switch_find(b) : NULL;
+    if (!set || k->n_switches == SWITCHES_MAX)
+        return false;
+    if (k->switches) {
+        k->switches[k->n_switches].at = k->n;
+        k->switches[k->n_switches].set = set;
+    }
+    k->n_switches++;
+    return true;
 }
 
 static bool unescape_into(struct hl7_ctx *x, struct sink *k, struct span raw)
@@ -169,9 +184,26 @@ static bool unescape_into(struct hl7_ctx *x, struct sink *k, struct span raw)
     return is_odd;
 }
 
+/* Runs of text in the charsets they are in; `first` holds up to the first switch. */
+static struct span decode_runs(struct hl7_ctx *x, const struct sink *k, const struct hl7_set *first)
+{
+    struct span out = SPAN_ABSENT;
+    bool is_fine = true;
+    for (size_t i = 0; i <= k->n_switches; i++) {
+        size_t from = i ? k->switches[i - 1].at : 0, end = i < k->n_switches ? k->switches[i].at : k->n;
+        struct span run;
+        is_fine = hl7_switch_decode(x, i ? k->switches[i - 1].set : first, span_make(k->p + from, end - from), &run) && is_fine;
+        out = out.n ? HL7_CAT(x->a, out, run) : run;
+    }
+    if (!is_fine)
+        hl7_warn(x, "W_BAD_ESCAPE", 0);
+    return out;
+}
+
 struct span hl7_unescape(struct hl7_ctx *x, struct span raw)
 {
-    if (!x->has_escape || hl7_find(raw, x->d.esc) == raw.n)
+    const struct hl7_set *set = x->has_switch ? hl7_switch_before(x, raw) : NULL;
+    if (!x->has_escape || (!set && hl7_find(raw, x->d.esc) == raw.n))
         return raw;
     struct sink k = {.is_counting = true};
     if (unescape_into(x, &k, raw))
@@ -179,8 +211,10 @@ struct span hl7_unescape(struct hl7_ctx *x, struct span raw)
     k = (struct sink){.p = arena_alloc(x->a, k.n + 1)};
     if (!k.p)
         return SPAN_ABSENT;
+    if (x->has_switch && !(k.switches = arena_array(x->a, SWITCHES_MAX, sizeof *k.switches)))
+        return SPAN_ABSENT;
     (void)unescape_into(x, &k, raw);
-    return span_make(k.p, k.n);
+    return set || k.n_switches ? decode_runs(x, &k, set) : span_make(k.p, k.n);
 }
 
 static struct span trim(struct span s)

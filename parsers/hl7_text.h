@@ -9,6 +9,12 @@
 struct span hl7_leaf(struct hl7_ctx *x, struct span raw);
 /* The same with blanks kept (TX, FT); a leaf of blanks only is absent. */
 struct span hl7_leaf_exact(struct hl7_ctx *x, struct span raw);
+/* Switches of the charset (hl7_switch.c): the one an escape without its escape characters means, or NULL; the one that holds where a
+ * leaf of at_seg begins; and text in it. False: it cannot be read, *out is the text as it is. */
+struct hl7_set;
+const struct hl7_set *hl7_switch_find(struct span escape);
+const struct hl7_set *hl7_switch_before(const struct hl7_ctx *x, struct span leaf);
+bool hl7_switch_decode(struct hl7_ctx *x, const struct hl7_set *set, struct span text, struct span *out);
 struct span hl7_unescape(struct hl7_ctx *x, struct span raw);
 
 /* The n-th component of a field's first repetition as a leaf. */

@@ -5,6 +5,7 @@
  * belong to the engine. Stop: listeners take nothing new, the engine finishes what waits, then all ends (STANDARDS S28).
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "loop.h"
 
 #define GRACE_US 5000000LL
+#define MMAP_BYTES (1 << 20)
 
 struct running {
     struct loop *loop;
@@ -63,6 +65,8 @@ static int run(const struct cli *c)
             return cli_usage(c, "log-level is error, warning, info or debug");
         log_set_level(lv);
     }
+    /* Large blocks (bodies, arenas) go back to the system when freed: glibc would raise this by itself and keep them. */
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
     struct config *conf = cli_config(c);
     if (!conf)
         return EXIT_WRONG;

@@ -92,6 +92,7 @@ void engine_close(struct engine *g)
         zone_free(g->zones[i]);
     free(g->zones);
     arena_free(g->spare);
+    arena_free(g->work);
     free(g);
 }
 

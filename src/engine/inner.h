@@ -40,6 +40,7 @@ struct pending_frame {              /* a frame of the open batch: its reply wait
     enum frame_fate *fates;
     const struct parser_conf *parser;   /* that read it; NULL: none could be chosen */
     const char *aside;              /* why a frame that is not parsed was put aside: "TRUNCATED" … */
+    bool is_unread;                 /* more than a message may hold: answered 207 from its header */
     bool is_parsed, is_known;       /* known: there is a message with frame.same_as */
     int64_t message_id;
     int64_t started_us;
@@ -60,6 +61,7 @@ struct engine {
     struct task *tasks_out, **tasks_last;   /* leave after the commit */
     uint64_t reply_id;
     struct arena *spare;            /* a reset arena for the next frame */
+    struct arena *work;             /* rules and bodies of one observation; its cap is a hold of that observation, never more */
     int64_t stored_frames, started_us;
     bool is_refusing;               /* the store does not take more: 207 */
     bool must_recover;              /* answers were lost to a failed commit: their deliveries are read back */

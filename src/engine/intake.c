@@ -18,6 +18,8 @@
 
 #define ARENA_FACTOR 12             /* arena cap: this many times the frame … */
 #define WHY_MAX_BYTES ((size_t)64 << 10)
+#define UNREAD_HEAD ((size_t)4096)
+#define WORK_BYTES ((size_t)64 << 20)
 #define ARENA_EXTRA ((size_t)4 << 20)   /* … plus this: a stated cap for hostile structure */
 
 static int sha_normalized(struct span raw, unsigned char out[32])
@@ -137,6 +139,25 @@ static char *dup_span(struct span s)
     return xstrndup(s.n ? s.p : "", s.n);
 }
 
+/* Rules and body of one observation. A cap that is reached holds this observation and nothing else. */
+static int decide(struct engine *g, const struct record *r, const struct rec_observation *o, struct rule_result *rr, struct built *b, struct err *e)
+{
+    if (!g->work)
+        g->work = arena_new(WORK_BYTES);
+    arena_reset(g->work);
+    if (rule_run(g->conf->rules, r, o, g->work, rr, NULL, e) == 0) {
+        const struct writer_conf *wc = rr->writer && rr->action != RULE_DROP ? config_writer_find(g->conf, rr->writer) : NULL;
+        if (!wc || wc->ops->build(wc->options, r, o, &rr->lab, g->work, b, e) == 0)
+            return 0;
+    }
+    if (e->kind != ERR_LIMIT)
+        return -1;
+    *e = ERR_INIT;
+    *rr = (struct rule_result){.action = RULE_HOLD, .route = rr->route, .reason = "TOO_LARGE"};
+    *b = (struct built){.hold = NULL};
+    return 0;
+}
+
 static int deliver_observation(struct engine *g, struct pending_frame *pf, int64_t message_id, const struct record *r, unsigned ri, unsigned oi, struct err *e)
 {
     const struct rec_observation *o = &r->observations[oi];
@@ -144,14 +165,12 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     struct built b = {.hold = NULL};
     struct delivery d = {0};
     int rc = -1;
-    if (rule_run(g->conf->rules, r, o, pf->a, &rr, NULL, e))
+    if (decide(g, r, o, &rr, &b, e))
         return -1;
     if (rr.action == RULE_DROP)
         return store_account(g->env.store, message_id, "dropped", rr.reason, o->parts, e);
 
     const struct writer_conf *wc = rr.writer ? config_writer_find(g->conf, rr.writer) : NULL;
-    if (wc && wc->ops->build(wc->options, r, o, &rr.lab, pf->a, &b, e))
-        return -1;
     d.message_id = message_id;
     d.record_index = ri;
     d.observation_index = oi;
@@ -407,6 +426,20 @@ static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err 
     return 0;
 }
 
+/* Headers and trailers without a message are legal (HL7 2.10.3): kept, counted, answered by an empty batch. */
+static int intake_empty_batch(struct engine *g, struct pending_frame *pf, struct span raw, struct err *e)
+{
+    const char *channel = g->conf->listeners[pf->f->listener_index].name;
+    struct store_message m = {.channel = channel, .received_us = pf->f->received_us, .peer = pf->f->peer, .state = MESSAGE_STORED,
+                              .reason = "EMPTY_BATCH", .raw = raw, .config = g->config_number};
+    (void)sha_normalized(raw, m.sha256);
+    pf->is_parsed = true;
+    if (count(g, channel, "received", e) || store_put_message(g->env.store, &m, e) || count(g, channel, "stored", e))
+        return -1;
+    pf->message_id = m.id;
+    return 0;
+}
+
 int intake_frame(struct engine *g, struct frame *f, struct err *e)
 {
     const struct listener_conf *lc = &g->conf->listeners[f->listener_index];
@@ -437,7 +470,13 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
             return -1;
         return put_aside(g, pf, raw, MESSAGE_QUARANTINED, "NO_PARSER", NULL, e);
     }
-    if (pf->parser->ops->parse(pf->parser->options, raw, pf->a, &pf->parsed, &pe) || pf->parsed.n == 0) {
+    bool is_read = pf->parser->ops->parse(pf->parser->options, raw, pf->a, &pf->parsed, &pe) == 0;
+    if (is_read && pf->parsed.n == 0 && pf->parsed.is_batch)
+        return intake_empty_batch(g, pf, raw, e);
+    if (!is_read || pf->parsed.n == 0) {
+        pf->is_unread = pe.kind == ERR_LIMIT;
+        arena_free(pf->a);              /* it may hold many times the frame: not while the store takes that */
+        pf->a = NULL;
         const char *reason = pe.kind == ERR_LIMIT ? "TOO_LARGE" : pe.kind == ERR_NONE ? "EMPTY" : "PARSER_FAILED";
         log_err(LOG_ERROR, "cannot parse", &pe);
         pf->parsed = (struct parse_result){0};
@@ -474,6 +513,8 @@ static void tell(struct pending_frame *pf, struct reply *r)
     buf_init(&b, WHY_MAX_BYTES);
     r->n_messages = pf->is_parsed ? pf->parsed.n : 1;
     r->n_bad = pf->is_parsed ? 0 : 1;
+    if (pf->is_unread)
+        r->issue = "too-long";
     if (!pf->is_parsed)
         buf_addf(&b, "error %s: the file or message as a whole could not be read\n", pf->aside ? pf->aside : "UNREADABLE");
     for (size_t i = 0; pf->is_parsed && i < pf->parsed.n; i++) {
@@ -491,6 +532,22 @@ static void tell(struct pending_frame *pf, struct reply *r)
     if (b.n)
         r->why = buf_take(&b, NULL);
     buf_clear(&b);
+}
+
+/* Kept, but beyond what a message may hold: the sender is told 207, else it would send it again for ever in silence. */
+static void answer_unread(struct engine *g, struct pending_frame *pf, const struct reply_conf *rc, struct reply *r)
+{
+    struct err e = ERR_INIT;
+    struct span payload = SPAN_ABSENT;
+    struct arena *a = arena_new((size_t)1 << 20);
+    struct span head = span_make(pf->f->raw, pf->f->raw_n < UNREAD_HEAD ? pf->f->raw_n : UNREAD_HEAD);
+    if (pf->parser->ops->busy(pf->parser->options, head, rc, a, &payload, &e) == 0 && span_has(payload)) {
+        r->payloads = xcalloc(1, sizeof *r->payloads);
+        r->payloads[0] = payload;
+        r->n = 1;
+        g->reply_id += 2;
+    }
+    arena_free(a);
 }
 
 static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_committed)
@@ -512,12 +569,14 @@ static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_
         tell(pf, r);
     if (!pf->is_parsed) {
         r->status = is_committed ? FATE_QUARANTINED : FATE_BUSY;
+        if (pf->is_unread && pf->parser->ops->busy)
+            answer_unread(g, pf, &rc, r);
         return r;
     }
     if (!is_committed)
         for (size_t i = 0; i < pf->parsed.n; i++)
             pf->fates[i] = FATE_BUSY;
-    r->status = (int)pf->fates[0];
+    r->status = pf->parsed.n ? (int)pf->fates[0] : is_committed ? FATE_STORED : FATE_BUSY;
     if (pf->parser->ops->reply(pf->parser->options, &pf->parsed, pf->fates, &rc, pf->a, &r->payloads, &r->n, &e)) {
         log_err(LOG_ERROR, "cannot build the reply", &e);
         r->is_close = true;

@@ -322,6 +322,27 @@ static void attachments(void **state)
 }
 
 /* [item 86] */
+static void obx_33_chooses_the_specimen(void **state)
+{
+    (void)state;
+    static const struct { const char *first, *second, *spm, *id; } rows[] = {     /* id NULL: ambiguous */
+        {"P2^F2", "P2^F2", "SPM|1|P1^F1\rSPM|2|P2^F2\r", "F2"}, {"^F1&NS", "P9^F1", "SPM|1|P1^F1\rSPM|2|P2^F2\r", "F1"},
+        {"P2", "P2", "SPM|1|P1^F1\rSPM|2|P2\r", "P2"}, {"P2^F2", "", "SPM|1|P1^F1\rSPM|2|P2^F2\r", NULL},
+        {"P2^F2", "P1^F1", "SPM|1|P1^F1\rSPM|2|P2^F2\r", NULL}, {"P3", "P3", "SPM|1|P1^F1\rSPM|2|P2^F2\r", NULL},
+        {"P1^F1", "P1^F1", "SPM|1|P1^F1|||||||||Q\rSPM|2|P2^F2|||||||||P\r", "F1"},
+        {"P9", "P9", "SPM|1|P1^F1|||||||||Q\rSPM|2|P2^F2|||||||||P\r", "F2"}, {"P9", "P9", "SPM|1|P1^F1\r", "F1"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[900];
+        (void)snprintf(text, sizeof text, MSH_V("2.9") PID1 OBR1 "OBX|1|ST|A^a^L||1||||||F||||||||||||||||||||||%s\r"
+                       "OBX|2|ST|B^b^L||2||||||F||||||||||||||||||||||%s\r%s", rows[i].first, rows[i].second, rows[i].spm);
+        struct t t = t_parse(text);
+        assert_int_equal(t_rec(&t, 0)->specimen.is_ambiguous, !rows[i].id);
+        if (rows[i].id)
+            t_eq(t_rec(&t, 0)->specimen.id, rows[i].id);
+        t_free(&t);
+    }
+}
+
 static void specimen_ids(void **state)
 {
     (void)state;
@@ -481,6 +502,7 @@ static void any_place_can_be_asked_for(void **state) /* [item 28] */
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(obx_33_chooses_the_specimen),
         cmocka_unit_test(any_place_can_be_asked_for),
         cmocka_unit_test(two_patients), cmocka_unit_test(obx_before_obr), cmocka_unit_test(spm_before_obx), cmocka_unit_test(specimen_obx),
         cmocka_unit_test(notes), cmocka_unit_test(twelve_specimens), cmocka_unit_test(order_oriented), cmocka_unit_test(quality_control),

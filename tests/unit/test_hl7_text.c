@@ -288,9 +288,51 @@ static void versions(void **state)
     assert_int_equal(hl7_version(SPAN_ABSENT), 0);
 }
 
+/* [item 26] \C and \M switch the charset to the end of the repetition (STANDARDS 2.3). */
+static void charset_switches(void **state)
+{
+    (void)state;
+    static const struct { const char *msh18, *name, *family, *given, *obx; bool is_bad; } rows[] = {
+        {"8859/1", "\\C2D46\\\xc1\xe2\xe3^\xe4", "\xce\x91\xce\xb2\xce\xb3", "\xce\xb4", "x", false},           /* Greek, both components */
+        {"8859/1", "\xe9\\C2D4C\\\xb8\\C2842\\\xe9^\xe9", "\xc3\xa9\xd0\x98\xc3\xa9", "\xc3\xa9", "x", false},   /* Cyrillic and back */
+        {"8859/1", "\\C2D42\\\xb1\\S\\\xb1^b", "\xc4\x85^\xc4\x85", "b", "x", false},                            /* other escapes within */
+        {"", "\\C2D42\\\xb1" "a^b", "\xc4\x85" "a", "b", "x", false},                                                  /* CP1252 guessed, taken back */
+        {"8859/2", "\\C2D41\\\xa9^\xe6", "\xc2\xa9", "\xc3\xa6", "x", false},
+        {"", "\\M2442\\;3ED^B@O:", "\xe5\xb1\xb1\xe7\x94\xb0", "\xe5\xa4\xaa\xe9\x83\x8e", "x", false},                  /* Yamada Taro */
+        {"", "\\m242844\\0!^\\c2842\\b", "\xe4\xb8\x82", "b", "x", false},                                          /* JIS X 0212, lower case */
+        {"", "\\C284A\\A^b", "A", "b", "x", false},
+        {"", "\\C2949\\1^b", "\xef\xbd\xb1", "\x62", "x", false},
+        {"", "\\C9999\\a^b", "\\C9999\\a", "b", "x", true},                                                        /* unknown: as it is */
+        {"UNICODE UTF-8", "\\C2D46\\\xc3\xa9^b", "\xc3\xa9", "b", "x", true},                                         /* no bytes to read anew */
+        {"", "\\M2442\\;3E^b", ";3E", "b", "x", true},                                                            /* half a character */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[900];
+        (void)snprintf(text, sizeof text, "MSH|^~\\&|DEV|LAB|ENGINE|MOH|20260504142233+0200||ORU^R01^ORU_R01|M1|P|2.5.1||||||%s\r"
+                       "PID|1||C-1^^^GODATA^PI||%s~Plain^Name|||F\r" OBR1 "OBX|1|ST|A^a^L||x||||||F\r", rows[i].msh18, rows[i].name);
+        struct t t = t_parse(text);
+        t_eq(t_rec(&t, 0)->patient.family_name, rows[i].family);
+        if (i != 8)     /* a kana set reads the given name as kana, too */
+            t_eq(t_rec(&t, 0)->patient.given_name, rows[i].given);
+        t_eq(t_obs(&t, 0)->value.text, rows[i].obx);
+        assert_int_equal(t_warns(t_rec(&t, 0), "W_BAD_ESCAPE"), rows[i].is_bad);
+        t_free(&t);
+    }
+    char many[4000] = "";
+    for (size_t i = 0; i < 100; i++)
+        (void)snprintf(many + strlen(many), sizeof many - strlen(many), "\\C2842\\%zu", i % 10);
+    char text[5000];
+    (void)snprintf(text, sizeof text, MSH_V("2.5.1") PID1 OBR1 "OBX|1|ST|A^a^L||%s||||||F\r", many);
+    struct t t = t_parse(text);     /* more than is looked at: nothing is lost */
+    assert_true(span_starts(t_obs(&t, 0)->value.text, "0123456789"));
+    assert_true(t_obs(&t, 0)->value.text.n == 64 + 36 * 8);
+    t_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(charset_switches),
         cmocka_unit_test(delimiter_escapes), cmocka_unit_test(format_escapes), cmocka_unit_test(odd_escapes), cmocka_unit_test(null_birth_date),
         cmocka_unit_test(dates), cmocka_unit_test(zones), cmocka_unit_test(bad_dates), cmocka_unit_test(birth_dates), cmocka_unit_test(numbers),
         cmocka_unit_test(no_value_type), cmocka_unit_test(structured), cmocka_unit_test(repeated), cmocka_unit_test(coding_systems),

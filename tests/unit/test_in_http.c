@@ -326,7 +326,7 @@ static void test_status(void **state)
     assert_int_equal(http_status_of(&p, &r), 400);
     r.status = FATE_QUARANTINED;
     assert_int_equal(http_status_of(&p, &r), 400);
-    r.n = 0;
+    r.issue = "too-long";
     assert_int_equal(http_status_of(&p, &r), 413);
     r.parser = NULL;
     assert_int_equal(http_status_of(&p, &r), 415);

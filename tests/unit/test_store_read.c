@@ -317,6 +317,52 @@ static void expires_and_still_balances(void **state)
     free(raw);
 }
 
+/* Parts of a message wait across a restart, in their order, and are not erased as long as they wait. */
+static void parts_wait(void **state)
+{
+    struct place *p = *state;
+    struct store_fragments f;
+    struct buf raw;
+    size_t n;
+    int64_t a = put(p, "A1"), b = put(p, "B1"), a2 = put(p, "A2");
+    OK(store_put_fragment(p->q, a, a, "lab", "k1", T0, &p->e));
+    OK(store_put_fragment(p->q, b, b, "other", "k1", T0 + SECOND, &p->e));
+    assert_int_equal(store_find_fragments(p->q, "k1", &f, &p->e), 0);
+    assert_int_equal(f.first, b);                                   /* the latest of two that wait for the same */
+    store_fragments_clear(&f);
+    OK(store_put_fragment(p->q, a2, a, "lab", "k2", T0 + 2 * SECOND, &p->e));
+    OK(store_commit(p->q, &p->e));
+    reopen(p);
+    OK(store_find_fragments(p->q, "k2", &f, &p->e));
+    assert_int_equal(f.n, 2);
+    assert_true(f.first == a && f.ids[0] == a && f.ids[1] == a2);
+    assert_string_equal(f.channel, "lab");
+    store_fragments_clear(&f);
+    OK(store_find_fragments(p->q, "k1", &f, &p->e));                /* A1 waits for nothing any more: A2 does */
+    assert_int_equal(f.first, b);
+    store_fragments_clear(&f);
+    assert_int_equal(store_find_fragments(p->q, "k3", &f, &p->e), 1);
+    assert_int_equal(store_find_old_fragments(p->q, T0, &f, &p->e), 1);
+    OK(store_find_old_fragments(p->q, T0 + 2 * SECOND, &f, &p->e)); /* the age of a set is that of its last part */
+    assert_int_equal(f.first, b);
+    store_fragments_clear(&f);
+    OK(store_delay_fragments(p->q, b, T0 + DAY, &p->e));
+    assert_int_equal(store_find_old_fragments(p->q, T0 + 2 * SECOND, &f, &p->e), 1);
+    OK(store_expire(p->q, T0 + DAY, 10, &n, &p->e));
+    assert_int_equal(n, 0);
+    OK(store_drop_fragments(p->q, a, &p->e));
+    assert_int_equal(store_find_fragments(p->q, "k2", &f, &p->e), 1);
+    buf_init(&raw, 1000);
+    OK(store_get_raw(p->q, a2, &raw, &p->e));
+    assert_string_equal(raw.p, "A2");
+    OK(store_expire(p->q, T0 + DAY, 10, &n, &p->e));
+    OK(store_expire(p->q, T0 + DAY, 10, &n, &p->e));
+    OK(store_commit(p->q, &p->e));
+    assert_int_equal(store_get_raw(p->q, a2, &raw, &p->e), 1);
+    OK(store_get_raw(p->q, b, &raw, &p->e));
+    buf_clear(&raw);
+}
+
 static void never_gives_an_id_twice(void **state)
 {
     struct place *p = *state;
@@ -497,6 +543,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_snapshot_stands_still, set_up, tear_down),
         cmocka_unit_test_setup_teardown(visits_every_message, set_up, tear_down),
         cmocka_unit_test_setup_teardown(expires_and_still_balances, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(parts_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(never_gives_an_id_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(erased_bytes_are_gone_from_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(audit_is_chained, set_up, tear_down),
