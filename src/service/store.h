@@ -66,7 +66,11 @@ int  store_get_delivery(struct store *q, int64_t id, struct delivery *out, struc
 /* Open deliveries (ready, waiting, held, claimed) with this result key, oldest first, into a heap array. */
 int  store_find_open(struct store *q, const char *result_key, struct delivery **v, size_t *n, struct err *e);
 /* READY (or WAITING) with next_us <= now for a writer, ordered by next_us, id, at most max, ids > none of `skip` decided by the caller. */
-int  store_find_due(struct store *q, const char *writer, int64_t now_us, size_t max, struct delivery **v, size_t *n, struct err *e);
+#define STORE_EXCEPT_MAX 8
+int  store_find_due(struct store *q, const char *writer, int64_t now_us, const char *const *except_lane, size_t n_except, size_t max,
+                    struct delivery **v, size_t *n, struct err *e);     /* at most STORE_EXCEPT_MAX lanes are left out */
+/* The clock was set back: what is ready is due now, and nothing waits longer than most_us: it is due after wait_us instead. */
+int  store_rewind_due(struct store *q, const char *writer, int64_t now_us, int64_t most_us, int64_t wait_us, struct err *e);
 /* Earliest next_us among READY and WAITING of a writer; 0 when none. */
 int64_t store_next_due(struct store *q, const char *writer);
 void deliveries_free(struct delivery *v, size_t n);
