@@ -1,0 +1,16 @@
+/*
+ * godata_person_inner - what the files of godata_person share. Nobody else includes it.
+ */
+#ifndef LABRELAY_GODATA_PERSON_INNER_H
+#define LABRELAY_GODATA_PERSON_INNER_H
+#include "godata_person.h"
+
+/* Compares; the words of both names are ready. Fills names, name, birth, sex, strength, contradicts, score. */
+void person_compare(const struct godata_names *names, const struct godata_subject *s, const struct godata_name_words *ours, const struct godata_person *p,
+                    const struct godata_name_words *theirs, struct godata_candidate *out);
+enum godata_birth person_birth(const struct godata_born *ours, const struct godata_born *theirs);
+void person_day_parts(int32_t day, int *y, int *m, int *d);
+bool person_day(int y, int m, int d, int32_t *out);
+/* Is the candidate worth showing, when no identifier leads there? */
+bool person_is_likely(const struct godata_candidate *c);
+#endif
