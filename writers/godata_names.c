@@ -15,6 +15,7 @@
 #include "text.h"
 #include "xmem.h"
 
+#define ARTICLE "\xD8\xA7\xD9\x84"      /* al- */
 #define FIELD_MAX 512
 #define SAME_SHARE 0.08                 /* cost per letter up to which two words are the same name written by two people */
 #define SAME_COST 0.7
@@ -122,6 +123,8 @@ static uint32_t word_put(struct godata_names *n, struct span text, enum godata_s
         names_icu_romanise(n->icu, script, text, &latin);
     names_sound(script, text, buf_span(&latin), w->sound);
     buf_clear(&latin);
+    if (span_is(text, ARTICLE))
+        memcpy(w->sound, "@L", 3);      /* its l often becomes the next letter: ad-Din */
     w->n_sound = (unsigned char)strlen(w->sound);
     names_keys(w->sound, w->n_sound, w->keys);
     n->by_text[at] = (uint32_t)n->n_words + 1;
@@ -167,12 +170,11 @@ static void arabic_plain(struct span text, struct buf *out)
 
 static void put_arabic(struct godata_names *n, struct span text, struct raw *r)
 {
-    static const char article[] = "\xD8\xA7\xD9\x84";
     struct buf plain;
     buf_init(&plain, 4096);
     arabic_plain(text, &plain);
     struct span s = buf_span(&plain);
-    if (s.n >= 10 && span_starts(s, article)) {
+    if (s.n >= 10 && span_starts(s, ARTICLE)) {
         raw_add(r, word_put(n, span_cut(s, 0, 4), GODATA_ARABIC));
         s = span_from(s, 4);
     }
@@ -352,6 +354,19 @@ static size_t join(const struct duel *d, size_t side, size_t at, size_t count, c
 
 static bool is_initial(const struct godata_word *w) { return w->script == GODATA_LATIN && strlen(w->text) == 1; }
 
+/* Letters of the shortest word that is joined to others and says something. */
+static size_t shortest(const struct duel *d, size_t a, size_t na, size_t b, size_t nb)
+{
+    size_t least = 4;
+    for (size_t i = a; na > 1 && i < a + na; i++)
+        if (d->is_strong[0][i] && d->n->words[d->w[0]->v[i]].n_sound < least)
+            least = d->n->words[d->w[0]->v[i]].n_sound;
+    for (size_t i = b; nb > 1 && i < b + nb; i++)
+        if (d->is_strong[1][i] && d->n->words[d->w[1]->v[i]].n_sound < least)
+            least = d->n->words[d->w[1]->v[i]].n_sound;
+    return least;
+}
+
 /* How alike two runs of words are. */
 static bool tie_of(const struct duel *d, size_t a, size_t na, size_t b, size_t nb, struct tie *out)
 {
@@ -376,6 +391,8 @@ static bool tie_of(const struct duel *d, size_t a, size_t na, size_t b, size_t n
         share = cost / (double)(len < 2 ? 2 : len);
         if (share <= SAME_SHARE && cost > SAME_COST)                    /* a long word is not allowed a lost consonant */
             share = SAME_SHARE + 0.01;
+        if (na + nb > 2 && cost > 0.25 * (double)shortest(d, a, na, b, nb))     /* no word may vanish in a joint */
+            return false;
         if (na > 1 && nb > 1 && cost > 0.15)                            /* the same letters cut at another place, nothing looser */
             return false;
         if (x->script == GODATA_HAN && y->script == GODATA_HAN)        /* other characters of one sound are another name */

@@ -2,7 +2,7 @@
  * NAME godata_names_sound - what a word sounds like, and how far two sounds are apart.
  *
  * The alphabet of sounds: a e i o u, @ (a vowel that may be missing), U and I (the long u/w and i/y of scripts without vowels),
- * Y (the last ya of an Arabic word: i or a), R (Burmese, r or y); consonants b d f g h j k l m n p r s t v w z and S (sh) C (ch) Z (zh) X (kh) c (ts) T (th of thin). Doubled letters are one.
+ * Y (the last ya of an Arabic word: i or a), R (Burmese, r or y), L (the article's l), E (ai), F (ei), O (the Russian yo); consonants b d f g h j k l m n p r s t v w z and S (sh) C (ch) Z (zh) X (kh) c (ts) T (th of thin). Doubled letters are one.
  * Within one script vowels count; across scripts a vowel more or less is cheap, because one side never wrote it. No diagnostics.
  */
 #include "godata_names_inner.h"
@@ -55,13 +55,13 @@ static const struct letter arabic[] = {
 static const struct letter cyrillic[] = {
     {0x430, "a"}, {0x431, "b"}, {0x432, "v"}, {0x433, "g"}, {0x434, "d"}, {0x435, "e"}, {0x436, "Z"}, {0x437, "z"}, {0x438, "i"}, {0x439, "i"}, {0x43A, "k"},
     {0x43B, "l"}, {0x43C, "m"}, {0x43D, "n"}, {0x43E, "o"}, {0x43F, "p"}, {0x440, "r"}, {0x441, "s"}, {0x442, "t"}, {0x443, "u"}, {0x444, "f"}, {0x445, "X"},
-    {0x446, "c"}, {0x447, "C"}, {0x448, "S"}, {0x449, "S"}, {0x44B, "i"}, {0x44D, "e"}, {0x44E, "iu"}, {0x44F, "ia"}, {0x451, "e"}, {0x452, "j"}, {0x453, "g"},
+    {0x446, "ts"}, {0x447, "C"}, {0x448, "S"}, {0x449, "S"}, {0x44B, "i"}, {0x44D, "e"}, {0x44E, "iu"}, {0x44F, "ia"}, {0x451, "O"}, {0x452, "j"}, {0x453, "g"},
     {0x454, "ie"}, {0x455, "z"}, {0x456, "i"}, {0x457, "i"}, {0x458, "i"}, {0x459, "l"}, {0x45A, "n"}, {0x45B, "C"}, {0x45C, "k"}, {0x45D, "i"}, {0x45E, "u"},
     {0x45F, "j"}, {0x491, "g"}, {0x493, "g"}, {0x49B, "k"}, {0x4A3, "ng"}, {0x4AF, "u"}, {0x4B1, "u"}, {0x4B3, "h"}, {0x4B7, "j"}, {0x4BB, "h"}, {0x4D9, "a"},
     {0x4E3, "i"}, {0x4E9, "o"}, {0x4EF, "u"},
 };
 /* What ICU writes for these two scripts, where it says more than a plain letter. */
-static const struct letter ethiopic[] = {{'a', "e"}, {0x101, "a"}, {0x1DD, "@"}, {0x259, "@"}, {0x161, "S"}, {0x10D, "C"}, {0x17E, "Z"}, {0xF1, "n"}, {0x1E96, "h"}, {0x1E2B, "h"}};
+static const struct letter ethiopic[] = {{'a', "e"}, {0x101, "a"}, {0x1DD, "@"}, {0x259, "@"}, {0x161, "S"}, {0x10D, "C"}, {0x17E, "Z"}, {0xF1, "n"}, {0x1E63, "ts"}, {0x1E0D, "ts"}, {0x1E96, "h"}, {0x1E2B, "h"}};
 static const struct letter devanagari[] = {{'a', "@"}, {0x101, "a"}, {0x15B, "S"}, {0x1E63, "S"}, {0x1E45, "ng"}, {0x1E5B, "ri"}, {'c', "C"}, {0x1E43, "n"}, {0x1E41, "n"}, {0x1E25, "h"}};
 
 static const char *find_letter(const struct letter *v, size_t n, uint32_t cp)
@@ -81,11 +81,11 @@ static const struct spelling spellings[] = {    /* longer ones first */
     {"chtch", "S", false}, {"shch", "S", false}, {"tsch", "C", false}, {"dsch", "j", false}, {"tch", "C", false}, {"sch", "S", false}, {"szcz", "S", false},
     {"dzh", "j", false}, {"dj", "j", false}, {"sh", "S", false}, {"ch", "C", false}, {"zh", "Z", false}, {"kh", "X", false}, {"gh", "g", false}, {"th", "t", false},
     {"dh", "d", false}, {"ph", "f", false}, {"bh", "b", false}, {"ht", "t", true}, {"hs", "S", true}, {"hl", "l", true}, {"hn", "n", true}, {"hm", "m", true},
-    {"tz", "c", false}, {"ts", "c", false}, {"ck", "k", false}, {"cz", "C", false}, {"sz", "S", false}, {"qu", "k", false}, {"ou", "u", false}, {"oo", "u", false}, {"ee", "i", false},
-    {"ae", "e", false}, {"oe", "o", false}, {"ue", "u", false}, {"ks", "ks", false}, {"x", "S", true}, {"x", "ks", false}, {"ce", "se", false}, {"ci", "si", false}, {"c", "k", false}, {"q", "k", false}, {"y", "i", false},
+    {"tz", "ts", false}, {"gn", "n", false}, {"ck", "k", false}, {"cz", "C", false}, {"sz", "S", false}, {"que", "ke", false}, {"qui", "ki", false}, {"aee", "ai", false}, {"ou", "u", false}, {"oo", "u", false}, {"ee", "i", false},
+    {"ae", "e", false}, {"oe", "o", false}, {"ue", "u", false}, {"ks", "ks", false}, {"xi", "Si", true}, {"xu", "Su", true}, {"x", "ks", false}, {"ce", "se", false}, {"ci", "si", false}, {"c", "k", false}, {"q", "k", false}, {"y", "i", false},
 };
 
-static bool is_vowel(char c) { return c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u' || c == '@' || c == 'U' || c == 'I' || c == 'Y'; }
+static bool is_vowel(char c) { return c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u' || c == '@' || c == 'U' || c == 'I' || c == 'Y' || c == 'E' || c == 'F' || c == 'O'; }
 
 struct sound { char *v; size_t n; };
 
@@ -164,6 +164,21 @@ static void marked_sound(const struct letter *v, size_t n, struct span latin, st
     buf_clear(&plain);
 }
 
+/* ai and ei are one vowel, that some write e. */
+static void join_vowels(struct sound *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        char c = s->v[i], next = i + 1 < s->n ? s->v[i + 1] : '\0';
+        char after = i + 2 < s->n ? s->v[i + 2] : '\0';
+        bool is_silent = after == '@' || (after == 'e' && i + 3 == s->n);      /* Tesfaye is Tesfay */
+        bool is_pair = (c == 'a' || c == 'e' || c == '@') && (next == 'i' || next == 'I') && (is_silent || !is_vowel(after));
+        s->v[n++] = !is_pair ? c : c == 'e' ? 'F' : 'E';
+        i += is_pair ? 1U + is_silent : 0U;
+    }
+    s->n = n;
+}
+
 void names_sound(enum godata_script script, struct span folded, struct span latin, char out[GODATA_SOUND_MAX])
 {
     struct sound s = {out, 0};
@@ -174,6 +189,8 @@ void names_sound(enum godata_script script, struct span folded, struct span lati
         table_sound(arabic, sizeof arabic / sizeof arabic[0], folded, &s);
         if (s.n > 1 && out[s.n - 1] == 'I')
             out[s.n - 1] = 'Y';
+        if (s.n > 2 && out[s.n - 1] == 'h')
+            out[s.n - 1] = '@';         /* the female ending, written with or without its dots */
         break;
     case GODATA_CYRILLIC: table_sound(cyrillic, sizeof cyrillic / sizeof cyrillic[0], folded, &s); break;
     case GODATA_ETHIOPIC: marked_sound(ethiopic, sizeof ethiopic / sizeof ethiopic[0], latin, &s); break;
@@ -203,23 +220,28 @@ void names_sound(enum godata_script script, struct span folded, struct span lati
         latin_sound(buf_span(&plain), true, &s);
         break;
     }
+    join_vowels(&s);
     out[s.n] = '\0';
     buf_clear(&plain);
 }
 
 /* ---- distance ---- */
 
+#define SWAPPED 0.3F                    /* two neighbours in each other's place: typing, never another name */
+
 struct near { char a, b; double cost; };
 
 static const struct near near_vowels[] = {
     {'e', 'i', 0.25}, {'o', 'u', 0.25}, {'a', 'e', 0.25}, {'a', 'o', 0.3}, {'U', 'u', 0.02}, {'U', 'o', 0.05}, {'I', 'i', 0.02}, {'I', 'e', 0.05},
+    {'E', 'F', 0.2}, {'E', 'e', 0.15}, {'F', 'e', 0.1}, {'E', 'I', 0.04}, {'F', 'I', 0.04}, {'E', 'a', 0.3}, {'F', 'i', 0.2}, {'E', 'i', 0.3},
+    {'O', 'o', 0.05}, {'O', 'e', 0.05}, {'O', 'i', 0.2},
     {'Y', 'i', 0.02}, {'Y', 'a', 0.03}, {'Y', 'I', 0.02}, {'Y', 'e', 0.05},
 };
 static const struct near near_consonants[] = {
     {'S', 'C', 0.3}, {'S', 's', 0.3}, {'C', 'j', 0.35}, {'C', 'Z', 0.3}, {'Z', 'j', 0.15}, {'Z', 'z', 0.3}, {'Z', 'S', 0.4}, {'C', 'c', 0.3}, {'c', 's', 0.25}, {'c', 'z', 0.3},
     {'s', 'z', 0.25}, {'T', 't', 0.1}, {'T', 's', 0.15}, {'t', 'd', 0.4}, {'k', 'g', 0.3}, {'k', 'X', 0.2}, {'X', 'h', 0.2}, {'g', 'j', 0.3}, {'k', 'C', 0.45}, {'b', 'v', 0.25},
-    {'b', 'p', 0.4}, {'p', 'f', 0.2}, {'v', 'f', 0.25}, {'v', 'w', 0.1}, {'n', 'm', 0.5}, {'g', 'h', 0.4}, {'z', 'd', 0.4}, {'Z', 'r', 0.6}, {'w', 'U', 0.02}, {'v', 'U', 0.1},
-    {'w', 'u', 0.1}, {'w', 'o', 0.2}, {'j', 'i', 0.2}, {'j', 'I', 0.2}, {'j', 'z', 0.3}, {'C', 's', 0.4}, {'R', 'r', 0.04}, {'R', 'i', 0.04},
+    {'b', 'p', 0.4}, {'p', 'f', 0.2}, {'v', 'f', 0.25}, {'v', 'w', 0.1}, {'n', 'm', 0.45}, {'g', 'h', 0.4}, {'z', 'd', 0.4}, {'Z', 'r', 0.6}, {'w', 'U', 0.02}, {'v', 'U', 0.1},
+    {'w', 'u', 0.1}, {'w', 'o', 0.2}, {'j', 'i', 0.2}, {'j', 'I', 0.2}, {'j', 'z', 0.3}, {'C', 's', 0.4}, {'R', 'r', 0.04}, {'R', 'i', 0.04}, {'L', 'l', 0},
 };
 
 static double table_cost(const struct near *v, size_t n, char a, char b)
@@ -244,7 +266,7 @@ static double letters_apart(char a, char b)
 }
 
 enum { SOUNDS = 128 };
-static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz@UIYRSCZXT0123456789";
+static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz@UIYRLEFOSCZXT0123456789";
 
 struct costs { float swap[SOUNDS][SOUNDS]; bool is_ready; };
 
@@ -275,6 +297,8 @@ static float drop_cost(const char *v, size_t n, size_t i, enum godata_script own
     case 'U':
     case 'I': return 0.6F;
     case 'w': return 0.4F;
+    case 'R': return 0.3F;
+    case 'L': return 0.15F;
     case 'r': return other == GODATA_BURMESE && (i + 1 == n || !is_vowel(v[i + 1])) ? 0.03F : 1;
     case 't': return across && i > 0 && v[i - 1] == 'n' && (own == GODATA_BURMESE || other == GODATA_BURMESE) ? 0.4F : 1;
     case 'g': return i > 0 && v[i - 1] == 'n' ? 0.5F : 1;
@@ -308,15 +332,15 @@ double names_cost(const char *a, size_t na, enum godata_script sa, const char *b
         now[0] = above[0] + drop_a;
         for (size_t j = 0; j < nb; j++) {
             float best = swap[(unsigned char)b[j] & 127];
-            if (by_ear && best < 0.5F && !is_vowel(a[i]) && !is_vowel(b[j]))
-                best *= 0.35F;
+            if (by_ear && best < 0.5F)
+                best *= is_vowel(a[i]) ? 0.7F : 0.35F;
             best += above[j];
             if (above[j + 1] + drop_a < best)
                 best = above[j + 1] + drop_a;
             if (now[j] + drop_b[j] < best)
                 best = now[j] + drop_b[j];
-            if (i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] && before[j - 1] + 0.45F < best)
-                best = before[j - 1] + 0.45F;
+            if (i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] && before[j - 1] + SWAPPED < best)
+                best = before[j - 1] + SWAPPED;
             now[j + 1] = best;
         }
         float *t = before;
@@ -337,7 +361,7 @@ static char class_of(char c)
     case 'k': case 'g': return 'K';
     case 's': case 'z': case 'S': case 'C': case 'Z': case 'c': case 'j': case 'T': return 'S';
     case 'm': case 'n': return 'N';
-    case 'l': return 'L';
+    case 'l': case 'L': return 'L';
     case 'r': return 'R';
     default: return '\0';               /* vowels, h, kh, w */
     }

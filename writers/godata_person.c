@@ -157,27 +157,28 @@ static enum godata_field name_of(const struct godata_likeness *l)
     return l->near_family + l->near_other ? GODATA_FIELD_CLOSE : GODATA_FIELD_SAME;
 }
 
-static bool birth_contradicts(enum godata_birth b)
-{
-    switch (b) {
-    case GODATA_BIRTH_UNKNOWN:
-    case GODATA_BIRTH_SAME:
-    case GODATA_BIRTH_WITHIN:
-    case GODATA_BIRTH_ROUGH: return false;
-    case GODATA_BIRTH_SWAPPED:
-    case GODATA_BIRTH_ESTIMATED:
-    case GODATA_BIRTH_NEAR:
-    case GODATA_BIRTH_DIFFERS: return true;
-    }
-    return true;
-}
-
 static size_t words_same(const struct godata_likeness *l)
 {
     size_t n = 0;
     for (size_t i = 0; i < GODATA_WORDS_MAX; i++)
         n += l->grade[0][i] == GODATA_WORD_SAME;
     return n;
+}
+
+static bool birth_contradicts(const struct godata_candidate *c)
+{
+    switch (c->birth) {
+    case GODATA_BIRTH_UNKNOWN:
+    case GODATA_BIRTH_SAME:
+    case GODATA_BIRTH_WITHIN:
+    case GODATA_BIRTH_ROUGH: return false;
+    case GODATA_BIRTH_ESTIMATED:        /* 1 January says no more than the year; then every name has to be the same */
+        return c->name != GODATA_FIELD_SAME || words_same(&c->names) < 2;
+    case GODATA_BIRTH_SWAPPED:
+    case GODATA_BIRTH_NEAR:
+    case GODATA_BIRTH_DIFFERS: return true;
+    }
+    return true;
 }
 
 static bool name_contradicts(const struct godata_candidate *c)
@@ -224,7 +225,7 @@ void person_compare(const struct godata_names *names, const struct godata_subjec
     out->name = name_of(&out->names);
     out->birth = person_birth(&s->born, &p->born);
     out->sex = sex_of(s->sex, p->sex);
-    out->contradicts = birth_contradicts(out->birth) || out->sex == GODATA_FIELD_DIFFERS || name_contradicts(out);
+    out->contradicts = birth_contradicts(out) || out->sex == GODATA_FIELD_DIFFERS || name_contradicts(out);
     out->strength = strength_of(out);
     out->score = 9 * out->names.score - (out->names.differs ? 1 : 0) + birth_points(out->birth) + (out->sex == GODATA_FIELD_SAME ? 0.7 : out->sex == GODATA_FIELD_DIFFERS ? -2 : 0);
 }

@@ -7,7 +7,8 @@
  * - An identifier counts when it is equal byte for byte after trimming; a visualId also when the outbreak's mask completes it to exactly one person.
  * - All identifiers must lead to one person, and nothing the message says about that person may contradict: then the match is SURE.
  * - Names, birth date and sex alone never make a match SURE: they make candidates for a person to confirm.
- * - What one side does not say cannot contradict. Two full birth dates that differ do, however they differ.
+ * - What one side does not say cannot contradict. Two full birth dates that differ do, however they differ; but 1 January is what people enter who know
+ *   only the year, and beside the same year and the same names it counts as that.
  */
 #ifndef LABRELAY_GODATA_PERSON_H
 #define LABRELAY_GODATA_PERSON_H
