@@ -126,7 +126,7 @@ static bool stands_in(const struct piece *v, size_t n, struct span said)
                     break;
             if (len)
                 i--;                    /* the loop steps past the run */
-            if (len && part.n == len && span_eq_nocase(part, span_make(fixed, len)))
+            if (len && part.n == len && span_eq(part, span_make(fixed, len)))
                 part = next_part(&rest);
             break;
         case YEAR:
