@@ -74,9 +74,10 @@ static uint64_t hash_of(struct span s)
 static bool is_weak(struct span text, enum godata_script script)
 {
     static const char *const weak[] = {
-        "da", "de", "del", "della", "der", "den", "di", "do", "dos", "das", "du", "la", "le", "van", "von", "y", "e", "al", "el", "bin", "ben", "bint", "ibn", "abu", "abou", "ould",
-        "mr", "mrs", "ms", "dr", "mme", "prof", "sheikh", "haji", "hajj", "jr", "sr", "u", "daw", "ma", "ko", "mg", "shri", "smt", "km", "ato", "woizero", "baby", "of",
-        "ابن", "بن", "بنت", "ابو", "ام", "ال", "د", "श्री", "श्रीमती", "डा", "ဦး", "ဒေါ်", "မ", "ကို", "ဒေါက်တာ", "አቶ", "ወይዘሮ", "ዶክተር", "г", "гр"};
+        "da", "de", "del", "della", "der", "den", "di", "do", "dos", "das", "du", "la", "le", "van", "von", "y", "e", "al", "el", "bin", "ben", "bint", "ibn", "abu", "abou",
+        "ould", "mr", "mrs", "ms", "dr", "mme", "prof", "sheikh", "haji", "hajj", "jr", "sr", "u", "daw", "ma", "ko", "mg", "shri", "smt", "km", "ato", "woizero", "baby", "of",
+        "ابن", "بن", "بنت", "ابو", "ام", "ال", "د", "श्री", "श्रीमती", "डा", "ဦး", "ဒေါ်", "မ",
+        "ကို", "ဒေါက်တာ", "አቶ", "ወይዘሮ", "ዶክተር", "г", "гр"};
     size_t letters = 0;
     for (size_t i = 0; i < text.n; i++)
         letters += ((unsigned char)text.p[i] & 0xC0) != 0x80;
@@ -278,7 +279,8 @@ static const struct raw *raw_get(struct godata_names *n, struct span text)
 static bool is_separator(uint32_t cp)
 {
     return cp <= 0x20 || cp == '-' || cp == ',' || cp == '.' || cp == '/' || cp == '_' || cp == '(' || cp == ')' || cp == ';' || cp == 0xA0 || cp == 0xB7 || cp == 0xAD ||
-           (cp >= 0x2000 && cp <= 0x200B) || (cp >= 0x2010 && cp <= 0x2015) || cp == 0x2027 || cp == 0x202F || cp == 0x3000 || cp == 0x3001 || cp == 0x30FB || cp == 0x1361 || cp == 0x60C;
+           (cp >= 0x2000 && cp <= 0x200B) || (cp >= 0x2010 && cp <= 0x2015) || cp == 0x2027 || cp == 0x202F || cp == 0x3000 ||
+           cp == 0x3001 || cp == 0x30FB || cp == 0x1361 || cp == 0x60C;
 }
 
 static void add_raw(struct godata_names *n, struct span text, unsigned field, struct godata_name_words *out)
@@ -367,6 +369,19 @@ static size_t shortest(const struct duel *d, size_t a, size_t na, size_t b, size
     return least;
 }
 
+/* Joined words are worth comparing only when their lengths could fit: a script without vowels writes at least half the letters. */
+static bool may_fit(const struct duel *d, size_t a, size_t na, size_t b, size_t nb)
+{
+    size_t la = 0, lb = 0;
+    for (size_t i = a; i < a + na; i++)
+        la += d->n->words[d->w[0]->v[i]].n_sound;
+    for (size_t i = b; i < b + nb; i++)
+        lb += d->n->words[d->w[1]->v[i]].n_sound;
+    if (na > 1 && nb > 1)
+        return la <= lb + 3 && lb <= la + 3;
+    return la <= 2 * lb + 1 && lb <= 2 * la + 1;
+}
+
 /* How alike two runs of words are. */
 static bool tie_of(const struct duel *d, size_t a, size_t na, size_t b, size_t nb, struct tie *out)
 {
@@ -381,6 +396,8 @@ static bool tie_of(const struct duel *d, size_t a, size_t na, size_t b, size_t n
         if (x->n_sound == 0 || y->n_sound == 0 || x->sound[0] != y->sound[0])
             return false;
         share = 0.07;
+    } else if (na + nb > 2 && !may_fit(d, a, na, b, nb)) {
+        return false;
     } else {
         join(d, 0, a, na, sa, &la);
         join(d, 1, b, nb, sb, &lb);

@@ -2,7 +2,8 @@
  * NAME godata_names_sound - what a word sounds like, and how far two sounds are apart.
  *
  * The alphabet of sounds: a e i o u, @ (a vowel that may be missing), U and I (the long u/w and i/y of scripts without vowels),
- * Y (the last ya of an Arabic word: i or a), R (Burmese, r or y), L (the article's l), E (ai), F (ei), O (the Russian yo); consonants b d f g h j k l m n p r s t v w z and S (sh) C (ch) Z (zh) X (kh) c (ts) T (th of thin). Doubled letters are one.
+ * Y (the last ya of an Arabic word: i or a), R (Burmese, r or y), L (the article's l), E (ai), F (ei), O (the Russian yo);
+ * consonants b d f g h j k l m n p r s t v w z and S (sh) C (ch) Z (zh) X (kh) c (ts) T (th of thin). Doubled letters are one.
  * Within one script vowels count; across scripts a vowel more or less is cheap, because one side never wrote it. No diagnostics.
  */
 #include "godata_names_inner.h"
@@ -61,8 +62,10 @@ static const struct letter cyrillic[] = {
     {0x4E3, "i"}, {0x4E9, "o"}, {0x4EF, "u"},
 };
 /* What ICU writes for these two scripts, where it says more than a plain letter. */
-static const struct letter ethiopic[] = {{'a', "e"}, {0x101, "a"}, {0x1DD, "@"}, {0x259, "@"}, {0x161, "S"}, {0x10D, "C"}, {0x17E, "Z"}, {0xF1, "n"}, {0x1E63, "ts"}, {0x1E0D, "ts"}, {0x1E96, "h"}, {0x1E2B, "h"}};
-static const struct letter devanagari[] = {{'a', "@"}, {0x101, "a"}, {0x15B, "S"}, {0x1E63, "S"}, {0x1E45, "ng"}, {0x1E5B, "ri"}, {'c', "C"}, {0x1E43, "n"}, {0x1E41, "n"}, {0x1E25, "h"}};
+static const struct letter ethiopic[] = {{'a', "e"}, {0x101, "a"}, {0x1DD, "@"}, {0x259, "@"}, {0x161, "S"}, {0x10D, "C"}, {0x17E, "Z"},
+                                          {0xF1, "n"}, {0x1E63, "ts"}, {0x1E0D, "ts"}, {0x1E96, "h"}, {0x1E2B, "h"}};
+static const struct letter devanagari[] = {{'a', "@"}, {0x101, "a"}, {0x15B, "S"}, {0x1E63, "S"}, {0x1E45, "ng"}, {0x1E5B, "ri"},
+                                            {'c', "C"}, {0x1E43, "n"}, {0x1E41, "n"}, {0x1E25, "h"}};
 
 static const char *find_letter(const struct letter *v, size_t n, uint32_t cp)
 {
@@ -81,11 +84,18 @@ static const struct spelling spellings[] = {    /* longer ones first */
     {"chtch", "S", false}, {"shch", "S", false}, {"tsch", "C", false}, {"dsch", "j", false}, {"tch", "C", false}, {"sch", "S", false}, {"szcz", "S", false},
     {"dzh", "j", false}, {"dj", "j", false}, {"sh", "S", false}, {"ch", "C", false}, {"zh", "Z", false}, {"kh", "X", false}, {"gh", "g", false}, {"th", "t", false},
     {"dh", "d", false}, {"ph", "f", false}, {"bh", "b", false}, {"ht", "t", true}, {"hs", "S", true}, {"hl", "l", true}, {"hn", "n", true}, {"hm", "m", true},
-    {"tz", "ts", false}, {"gn", "n", false}, {"ck", "k", false}, {"cz", "C", false}, {"sz", "S", false}, {"que", "ke", false}, {"qui", "ki", false}, {"aee", "ai", false}, {"ou", "u", false}, {"oo", "u", false}, {"ee", "i", false},
-    {"ae", "e", false}, {"oe", "o", false}, {"ue", "u", false}, {"ks", "ks", false}, {"xi", "Si", true}, {"xu", "Su", true}, {"x", "ks", false}, {"ce", "se", false}, {"ci", "si", false}, {"c", "k", false}, {"q", "k", false}, {"y", "i", false},
+    {"tz", "ts", false}, {"gn", "n", false}, {"ck", "k", false}, {"cz", "C", false}, {"sz", "S", false},
+    {"que", "ke", false}, {"qui", "ki", false}, {"aee", "ai", false}, {"ou", "u", false}, {"oo", "u", false}, {"ee", "i", false},
+    {"ae", "e", false}, {"oe", "o", false}, {"ue", "u", false}, {"ks", "ks", false}, {"xi", "Si", true}, {"xu", "Su", true}, {"x", "ks", false},
+    {"ce", "se", false}, {"ci", "si", false}, {"c", "k", false}, {"q", "k", false}, {"y", "i", false},
 };
 
-static bool is_vowel(char c) { return c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u' || c == '@' || c == 'U' || c == 'I' || c == 'Y' || c == 'E' || c == 'F' || c == 'O'; }
+static bool is_vowel(char c)
+{
+    static const bool vowels[128] = {['a'] = true, ['e'] = true, ['i'] = true, ['o'] = true, ['u'] = true, ['@'] = true,
+                                     ['U'] = true, ['I'] = true, ['Y'] = true, ['E'] = true, ['F'] = true, ['O'] = true};
+    return vowels[(unsigned char)c & 127];
+}
 
 struct sound { char *v; size_t n; };
 

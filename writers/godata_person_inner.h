@@ -14,7 +14,8 @@ bool person_day(int y, int m, int d, int32_t *out);
 /* Is the candidate worth showing, when no identifier leads there? */
 bool person_is_likely(const struct godata_candidate *c);
 /* For explanations, slow: somebody who has nearly this identifier. */
-enum person_likeness { PERSON_UNLIKE, PERSON_SPELT, PERSON_OTHER_TYPE, PERSON_SLIP };    /* other punctuation, case or zeros; other document type; one slip of the pen, of a candidate: numbers in a row are always one slip apart */
+/* Other punctuation, case or zeros; other document type; one slip of the pen, of a candidate only: numbers in a row are always one slip apart. */
+enum person_likeness { PERSON_UNLIKE, PERSON_SPELT, PERSON_OTHER_TYPE, PERSON_SLIP };
 const struct godata_person *person_with_like_key(const struct godata_people *p, const struct godata_person_key *k, const struct godata_people_match *m,
                                                  enum person_likeness *how, struct span *value);
 #endif

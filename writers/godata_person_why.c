@@ -301,7 +301,8 @@ static void why_nobody(struct godata_people *p, const struct godata_subject *s, 
     if (s->is_masked)
         buf_adds(out, ", and the message marks its patient as anonymous or not surely known, so that names and birth date do not count.\n");
     else if (m->n)
-        buf_adds(out, m->n == 1 ? ". One person is like the patient, but names and birth date alone never decide.\n" : ". Several people are like the patient, but names and birth date alone never decide.\n");
+        buf_adds(out, m->n == 1 ? ". One person is like the patient, but names and birth date alone never decide.\n"
+                                : ". Several people are like the patient, but names and birth date alone never decide.\n");
     else
         buf_adds(out, ", and nobody is like the patient in name and birth date.\n");
     for (size_t k = 0; k < s->n_keys && !is_told; k++)
