@@ -14,6 +14,9 @@ bool person_day(int y, int m, int d, int32_t *out);
 /* Is the candidate worth showing, when no identifier leads there? */
 bool person_is_likely(const struct godata_candidate *c);
 /* For explanations, slow: somebody who has nearly this identifier. */
+/* Everybody in turn: NULL where nobody stands. */
+size_t person_slots(const struct godata_people *p);
+const struct godata_person *person_at(const struct godata_people *p, size_t slot);
 /* Other punctuation, case or zeros; other document type; one slip of the pen, of a candidate only: numbers in a row are always one slip apart. */
 enum person_likeness { PERSON_UNLIKE, PERSON_SPELT, PERSON_OTHER_TYPE, PERSON_SLIP };
 const struct godata_person *person_with_like_key(const struct godata_people *p, const struct godata_person_key *k, const struct godata_people_match *m,
