@@ -54,6 +54,8 @@ void store_idle(struct store *q);
 int  store_put_message(struct store *q, struct store_message *m, struct err *e);                 /* sets m->id */
 /* The message with the same key and content inside the window: its id and state; 0 when there is none. reused: same key, other content. */
 int  store_find_duplicate(struct store *q, const struct store_message *m, int64_t since_us, int64_t *id_out, enum message_state *state_out, bool *is_reused_out, struct err *e);
+/* How many stored messages inside the window have the key of m, whatever their content. */
+int  store_count_key(struct store *q, const struct store_message *m, int64_t since_us, int64_t *n_out, struct err *e);
 int  store_put_delivery(struct store *q, struct delivery *d, struct err *e);                     /* sets d->id */
 /* Accounts observations that need no delivery: part-of (fate "part-of") or dropped by place ("dropped"), with a reason word. */
 int  store_account(struct store *q, int64_t message_id, const char *fate, const char *reason, unsigned n, struct err *e);

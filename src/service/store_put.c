@@ -132,6 +132,23 @@ int store_find_duplicate(struct store *q, const struct store_message *m, int64_t
     return rc;
 }
 
+int store_count_key(struct store *q, const struct store_message *m, int64_t since_us, int64_t *n_out, struct err *e)
+{
+    sqlite3_stmt *s = get_stmt(q, ST_COUNT_KEY, e);
+    int rc;
+    *n_out = 0;
+    if (!s)
+        return -1;
+    bind_int(s, 1, duplicate_key(m));
+    bind_int(s, 2, since_us);
+    bind_int(s, 3, (int64_t)MESSAGE_STORED);
+    rc = db_row(&q->d, s, "cannot count a key", e);
+    if (rc == 1)
+        *n_out = sqlite3_column_int64(s, 0);
+    (void)sqlite3_reset(s);
+    return rc < 0 ? -1 : 0;
+}
+
 /* ---- deliveries ---- */
 
 static bool has_text(const struct delivery *d)

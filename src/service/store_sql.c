@@ -22,6 +22,8 @@ static const char *const sql[STORE_STMTS] = {
     [ST_PUT_RAW] = "INSERT INTO raw(message,bytes) VALUES(?1,?2)",
     [ST_FIND_DUPLICATE] = "SELECT id,state,sha256 FROM message WHERE dup_key=?1 AND received_us>=?2"
                           " UNION ALL SELECT message,state,sha256 FROM hash WHERE dup_key=?1 AND received_us>=?2 ORDER BY 1 DESC",
+    [ST_COUNT_KEY] = "SELECT (SELECT count(*) FROM message WHERE dup_key=?1 AND received_us>=?2 AND state=?3)"
+                     " + (SELECT count(*) FROM hash WHERE dup_key=?1 AND received_us>=?2 AND state=?3)",
     [ST_PUT_DELIVERY] = "INSERT INTO delivery(id,message,record,observation,parts,path,route,config,writer,lane,key8,key,issued_us,rank,state,step,tries,"
                         "next_us,reason,person_id,person_type,remote_id,updated_us)"
                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",

@@ -269,6 +269,42 @@ def test_conditional_create():
         r.balanced(received=3, stored=1, duplicate=2)
 
 
+def test_conditions_count_what_came_without_one():               # [item 98]
+    condition = {'If_None_Exist': 'identifier=urn:lab|O-1'}
+    put = '/fhir/Observation?identifier=urn:lab%7CO-1'
+    other = observation('1', identifier=[{'system': 'urn:lab', 'value': 'O-7'}])
+    with Web() as r:
+        expect(r.ask('POST', '/fhir/Observation', other).status == 201, 'somebody else')
+        expect(r.ask('POST', '/fhir/Observation', observation('1'), **condition).status == 201, 'none')
+        a = r.ask('POST', '/fhir/Observation', observation('1', status='amended'), **condition)
+        expect(a.status == 200 and a.issues() == ['duplicate'], 'one', a.status, a.body)
+        expect(r.ask('PUT', put, observation('1', status='amended')).status == 200, 'a version of the one')
+        expect(r.ask('PUT', put, observation('1', status='corrected')).status == 200, 'another version')
+        expect(r.ask('PUT', put, observation('1', status='corrected')).status == 200, 'the same version again')
+        expect(r.ask('POST', '/fhir/Observation', observation('1', status='preliminary'), **condition).status == 200, 'versions are one resource')
+        r.balanced(received=7, stored=4, duplicate=3)
+        expect(r.ask('POST', '/fhir/Observation', observation('1', issued='2026-11-06T10:15:00+03:00')).status == 201, 'a second one, unconditionally')
+        for name, a in (('create', r.ask('POST', '/fhir/Observation', observation('1', status='preliminary'), **condition)),
+                        ('update', r.ask('PUT', put, observation('1', status='preliminary')))):
+            expect(a.status == 412 and a.issues() == ['multiple-matches'], name + ', two', a.status, a.body)
+            expect('O-1' not in a.body.decode(), 'the identifier in the answer', a.body)
+        r.balanced(received=10, stored=5, duplicate=3, refused=2)
+        r.stop()
+        r.start()
+        expect(r.ask('POST', '/fhir/Observation', observation('1', status='preliminary'), **condition).status == 412, 'after a restart')
+    with Web() as r:                                            # without conditions the resource's own identifier counts
+        expect(r.ask('POST', '/fhir/DiagnosticReport', report('1')).status == 201, 'plain')
+        expect(r.ask('POST', '/fhir/DiagnosticReport', report('1')).status == 201, 'the same bytes: the same answer')
+        condition = {'If_None_Exist': 'identifier=urn:lab|R-1'}
+        expect(r.ask('POST', '/fhir/DiagnosticReport', dict(report('1'), status='amended'), **condition).status == 200, 'one')
+        bad = dict(report('1'))
+        del bad['status']
+        expect(r.ask('POST', '/fhir/DiagnosticReport', bad).status == 422, 'what was refused is no match')
+        expect(r.ask('POST', '/fhir/DiagnosticReport', dict(report('1'), status='amended'), **condition).status == 200, 'still one')
+        expect(r.ask('POST', '/fhir/Observation', observation('1'), **condition).status == 201, 'of another type')
+        r.balanced(received=6, stored=2, duplicate=3, refused=1)
+
+
 def test_process_message():                                     # [item 101]
     with Web() as r:
         a = r.ask('POST', '/fhir/$process-message', linked('message'))

@@ -171,9 +171,18 @@ static void finds_duplicates(void **state)
         assert_int_equal(id, 0);
         assert_false(reused);
     }
+    int64_t n = -1;
+    OK(store_count_key(p->q, &facility, 0, &n, &p->e));
+    assert_int_equal(n, 0);
+    OK(store_count_key(p->q, &other, T0, &n, &p->e));       /* of this key, whatever the content */
+    assert_int_equal(n, 1);
+    OK(store_count_key(p->q, &other, T0 + 1, &n, &p->e));
+    assert_int_equal(n, 0);
     m.state = MESSAGE_REFUSED;
     OK(store_put_message(p->q, &m, &p->e));
     OK(store_put_message(p->q, &other, &p->e));
+    OK(store_count_key(p->q, &m, 0, &n, &p->e));            /* what was refused does not count */
+    assert_int_equal(n, 2);
     OK(store_find_duplicate(p->q, &m, 0, &id, &st, &reused, &p->e));     /* the newest of the same content, although another came since */
     assert_int_equal(id, m.id);
     assert_int_equal(st, MESSAGE_REFUSED);
