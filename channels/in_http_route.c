@@ -170,6 +170,8 @@ static void read_prefer(const struct http_request *q, struct http_plan *p)
                 p->prefer = HTTP_PREFER_REPRESENTATION;
             if (span_is(one, "return=OperationOutcome"))
                 p->prefer = HTTP_PREFER_OUTCOME;
+            if (span_is(one, "handling=strict"))
+                p->ask.is_strict = true;
             if (span_is(one, "respond-async"))
                 p->is_async = true;
         }

@@ -21,6 +21,7 @@ struct ask {
     enum ask_form form;
     enum ask_at at;
     char type[24];                  /* ASK_AT_TYPE: "Bundle", "Observation" */
+    bool is_strict;                 /* what the standard does not know is refused, whatever the parser's options say */
     const char *base;               /* of URLs in the answer, no slash at its end; outlives the frame; NULL: none */
 };
 
