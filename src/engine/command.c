@@ -45,6 +45,8 @@ static char *run_status(struct engine *g)
     buf_json_kint(&b, "started_us", g->started_us);
     buf_json_key(&b, "accepting");
     buf_adds(&b, g->is_refusing || g->is_low ? "false" : "true");
+    buf_json_key(&b, "store_takes");
+    buf_adds(&b, g->is_refusing ? "false" : "true");
     buf_json_key(&b, "writers");
     buf_addc(&b, '[');
     for (size_t i = 0; i < g->n_writers; i++) {
