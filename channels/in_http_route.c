@@ -170,13 +170,16 @@ static void read_prefer(const struct http_request *q, struct http_plan *p)
                 p->prefer = HTTP_PREFER_REPRESENTATION;
             if (span_is(one, "return=OperationOutcome"))
                 p->prefer = HTTP_PREFER_OUTCOME;
+            if (span_is(one, "handling=strict"))
+                p->ask.is_strict = true;
             if (span_is(one, "respond-async"))
                 p->is_async = true;
         }
     }
 }
 
-/* Two requests with one key speak of one resource. Hashed: identifiers may be a patient's. */
+/* Two requests with one key speak of one resource; the engine makes the same key of what a resource says itself (parsed.identity). Hashed:
+ * identifiers may be a patient's. */
 static void set_key(struct http_plan *p, const char *type, const char *what)
 {
     unsigned char sum[TEXT_SHA256_BYTES];
@@ -185,6 +188,14 @@ static void set_key(struct http_plan *p, const char *type, const char *what)
     text_sha256(text, n > 0 && (size_t)n < sizeof text ? (size_t)n : 0, sum);
     memcpy(p->same_as, "resource:", 9);
     text_hex(sum, 16, p->same_as + 9);
+}
+
+/* Without a system, "value" and "|value" are one. */
+static void set_identifier_key(struct http_plan *p, const char *type, const char *identifier)
+{
+    char token[520];
+    (void)snprintf(token, sizeof token, "%s%s", strchr(identifier, '|') ? "" : "|", identifier);
+    set_key(p, type, token);
 }
 
 static void read_condition(const struct http_request *q, const char *type, struct http_plan *p)
@@ -200,7 +211,7 @@ static void read_condition(const struct http_request *q, const char *type, struc
         return;
     }
     p->has_condition = true;
-    set_key(p, type, identifier);
+    set_identifier_key(p, type, identifier);
 }
 
 /* ---- paths ---- */
@@ -251,7 +262,7 @@ static void route_type(const struct http_request *q, const char *type, struct ht
         }
         take_at(p, ASK_AT_TYPE, type, 201);
         p->is_update = true;
-        set_key(p, type, identifier);
+        set_identifier_key(p, type, identifier);
     } else {
         say_method(p, is_bundle ? "POST" : "POST, PUT");
     }

@@ -40,6 +40,18 @@ static bool unfit(struct problem *why, const char *issue, const char *where, con
     return false;
 }
 
+/* Prefer: handling=strict (STANDARDS 6.6). */
+static bool is_all_known(const struct parsed *p, struct problem *why)
+{
+    for (size_t i = 0; i < p->n_problems; i++)
+        if (p->problems[i].severity == 'W' && strcmp(p->problems[i].name, "W_UNKNOWN_ELEMENT") == 0) {
+            (void)unfit(why, "invalid", p->problems[i].where, "R4 has no such element, and strict handling was asked for");
+            why->expression = p->problems[i].expression;
+            return false;
+        }
+    return true;
+}
+
 bool fhir_fits(const struct parsed *p, const struct ask *ask, struct problem *why)
 {
     const struct fhir_info *info = fhir_info_of(p);
@@ -49,7 +61,7 @@ bool fhir_fits(const struct parsed *p, const struct ask *ask, struct problem *wh
     case ASK_AT_PROCESS:
         if (info->kind != FHIR_MESSAGE)
             return unfit(why, "invalid", "Bundle.type", "$process-message takes a Bundle of type message");
-        return true;
+        break;
     case ASK_AT_BASE:
         if (!span_is(info->root, "Bundle"))
             return unfit(why, "invalid", "", "A Bundle is taken here; a lone resource goes to its type");
@@ -61,5 +73,5 @@ bool fhir_fits(const struct parsed *p, const struct ask *ask, struct problem *wh
     }
     if (info->kind == FHIR_SEARCHSET || info->kind == FHIR_HISTORY || info->kind == FHIR_NDJSON)
         return unfit(why, "invalid", "Bundle.type", "Bundles of this type are taken from files only");
-    return true;
+    return !ask->is_strict || is_all_known(p, why);
 }

@@ -89,6 +89,14 @@ void fhir_message_read(struct fhir_ctx *x, struct span raw)
         m->sent_at = fhir_ts_get(x, x->composition->node, "date", NULL);
 }
 
+/* STANDARDS 6.7: what If-None-Exist and ?identifier= are compared with; the first identifier is the one. */
+static struct span identity_of(struct fhir_ctx *x)
+{
+    const struct fhir_node *root = x->tree->root, *id = fhir_get(root, "identifier");
+    struct span value = fhir_text(id, "value");
+    return value.n ? FHIR_CAT(x->a, root->text, SPAN_LIT("?"), fhir_text(id, "system"), SPAN_LIT("|"), value) : SPAN_ABSENT;
+}
+
 static void read_info(struct fhir_ctx *x, struct parsed *out)
 {
     struct fhir_info *info = arena_zalloc(x->a, sizeof *info);
@@ -117,6 +125,8 @@ static void read_info(struct fhir_ctx *x, struct parsed *out)
             e->issue = x->res[i].issue;
         }
     out->priv = info;
+    if (x->kind == FHIR_LONE)
+        out->identity = identity_of(x);
 }
 
 /* ---- one message ---- */

@@ -19,7 +19,7 @@ RANGES = [
     (47, 64, 'Acknowledgement', True),
     (65, 78, 'Structures', True),
     (79, 87, 'Reading', True),
-    (88, 107, 'FHIR', False),
+    (88, 107, 'FHIR', True),
     (108, 141, 'Derivation and Go.Data', False),
 ]
 
@@ -118,6 +118,26 @@ TITLES = {
     85: 'repeated values in order',
     86: 'which specimen id is the id',
     87: 'cancelled report with a final value: held',
+    88: 'transaction: an answer for each entry, in order',
+    89: 'transaction is all or nothing, batch is each by itself',
+    90: 'golden vector 2: XML and JSON give one record',
+    91: 'references of all kinds; nothing is fetched',
+    92: 'circular hasMember ends with a warning',
+    93: 'unknown modifier refused, unknown extension accepted',
+    94: 'decimals keep their text',
+    95: 'no birth date, with a reason',
+    96: 'components are results of their own',
+    97: 'each status and what becomes of it',
+    98: 'conditional create and update: none, one, several',
+    99: '415, 406 and 413',
+    100: 'Prefer',
+    101: '$process-message',
+    102: 'hostile JSON and XML: 400 and bounded memory',
+    103: 'R5 is refused by the name of its element',
+    104: 'CapabilityStatement lists what is supported',
+    105: 'kinds of Bundle that HTTP does not take',
+    106: 'store not writable: 503, never 2xx',
+    107: 'HL7 v2 over HTTP',
 }
 
 MARKER = re.compile(r'(?:/\*|//|#|^\s*\*|^\s*"_"\s*:).*?\[item\s+\d')

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "godata_build.h"
 #include "godata_notes.h"
 #include "godata_work.h"
 #include "xmem.h"
@@ -78,8 +79,6 @@ static void call_read(struct task *t, struct http_client *http, const char *remo
     }
 }
 
-/* ---- create ---- */
-
 static bool may_write(struct task *t)
 {
     const struct godata_armed *armed = t->armed;
@@ -88,39 +87,6 @@ static bool may_write(struct task *t)
         return false;
     }
     return true;
-}
-
-static void finish_created(struct task *t, struct http_client *http, struct godata_reply *r)
-{
-    struct span id = godata_json_text(r->json, "id");
-    if (r->status >= 200 && r->status < 300 && span_has(id)) {
-        t->created_id = xstrndup(id.p, id.n);
-        godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
-    } else if (r->status >= 200 && r->status < 300) {
-        godata_finish(t, VERDICT_UNKNOWN, "BAD_ANSWER", "a positive answer without an id");
-    } else {
-        godata_fail(t, http, r, GODATA_WRITE);
-    }
-}
-
-void godata_create_perform(struct task *t, struct http_client *http)
-{
-    struct godata_reply r;
-    if (!may_write(t))
-        return;
-    call_once(t, http, "POST", type_now(t), NULL, "", span_of(t->body), &r);
-    if (is_other_type(&r)) {                /* converted, or gone: a read on the other route tells */
-        godata_reply_clear(&r);
-        call_read(t, http, NULL, "?filter=%7B%22limit%22%3A1%2C%22fields%22%3A%5B%22id%22%5D%7D", &r);
-        if (r.status == 200) {
-            godata_reply_clear(&r);
-            if (!may_write(t))
-                return;
-            call_once(t, http, "POST", type_now(t), NULL, "", span_of(t->body), &r);
-        }
-    }
-    finish_created(t, http, &r);
-    godata_reply_clear(&r);
 }
 
 /* ---- comparing what stands, what was written last and what is wanted ---- */
@@ -279,18 +245,12 @@ static json_t *load(const char *text)
     return text && text[0] ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
 }
 
-/* Brings the record `now` (read just before) to the content of body. */
-static void bring_up_to_date(struct task *t, struct http_client *http, const json_t *now, const char *remote_id)
+static void send_patch(struct task *t, struct http_client *http, const json_t *now, const json_t *last, const json_t *next, const char *remote_id)
 {
-    json_t *last = load(t->last_body), *next = load(t->body);
     struct godata_reply r;
     struct buf patch;
     buf_init(&patch, BODY_MAX);
-    if (!last && !is_decisive_same(now, next))
-        godata_finish(t, VERDICT_REJECTED, "EXISTS_DIFFERENT", "what was written last is not known");
-    else if (is_human_edit(now, last ? last : next, next))
-        godata_finish(t, VERDICT_REJECTED, "HUMAN_EDIT", NULL);
-    else if (!make_patch(&patch, now, last ? last : next, next, key_k(t)))
+    if (!make_patch(&patch, now, last, next, key_k(t)))
         godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
     else {
         call_once(t, http, "PUT", type_now(t), remote_id, "", buf_span(&patch), &r);
@@ -301,6 +261,18 @@ static void bring_up_to_date(struct task *t, struct http_client *http, const jso
         godata_reply_clear(&r);
     }
     buf_clear(&patch);
+}
+
+/* Brings the record `now` (read just before) to the content of body. */
+static void bring_up_to_date(struct task *t, struct http_client *http, const json_t *now, const char *remote_id)
+{
+    json_t *last = load(t->last_body), *next = load(t->body);
+    if (!last && !is_decisive_same(now, next))
+        godata_finish(t, VERDICT_REJECTED, "EXISTS_DIFFERENT", "what was written last is not known");
+    else if (is_human_edit(now, last ? last : next, next))
+        godata_finish(t, VERDICT_REJECTED, "HUMAN_EDIT", NULL);
+    else
+        send_patch(t, http, now, last ? last : next, next, remote_id);
     json_decref(last);
     json_decref(next);
 }
@@ -474,5 +446,120 @@ void godata_readback_perform(struct task *t, struct http_client *http)
         judge_list(t, http, r.json);
     else
         godata_fail(t, http, &r, GODATA_READ);
+    godata_reply_clear(&r);
+}
+
+/* ---- looking before the first write (STANDARDS 8.8 rule 3) ---- */
+
+static bool is_same_test(const json_t *lab, const json_t *body)
+{
+    static const char *const names[] = {"sampleIdentifier", "testedFor", "testType"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!is_same(godata_json_text(lab, names[i]), godata_json_text(body, names[i])))
+            return false;
+    return span_has(godata_json_text(body, "sampleIdentifier"));
+}
+
+/* Fills the sample that somebody registered before its result came: what they entered stays. */
+static void fill_registered(struct task *t, struct http_client *http, const json_t *now, const json_t *body)
+{
+    json_t *last = json_deep_copy(body);
+    for (size_t i = 0; i < lab_fields_n; i++)
+        if (!span_has(godata_json_text(now, lab_fields[i].godata)))
+            (void)json_object_del(last, lab_fields[i].godata);
+    for (size_t i = 0; i < DECISIVE_N; i++)
+        (void)json_object_del(last, decisive[i]);
+    send_patch(t, http, now, last, body, json_string_value(json_object_get(now, "id")));
+    json_decref(last);
+}
+
+/* What stands in Go.Data for this sample and test. False: nothing, it may be written. Results under other keys of ours do not count. */
+static bool adopt(struct task *t, struct http_client *http, const json_t *list)
+{
+    json_t *body = load(t->body);
+    const json_t *lab, *found;
+    size_t i, n, hits = 0;
+    found = pick_kept(t, list, key_k(t), &n);
+    if (!found)
+        json_array_foreach((json_t *)(uintptr_t)list, i, lab)
+            if (!span_has(godata_notes_k(godata_json_text(lab, "notes"))) && span_has(godata_json_text(lab, "id")) && is_same_test(lab, body)) {
+                found = lab;
+                hits++;
+            }
+    if (hits > 1)
+        godata_finish(t, VERDICT_REJECTED, "EXISTS_DIFFERENT", "several results stand for this sample and test");
+    else if (found && !span_has(godata_json_text(found, "result")))
+        fill_registered(t, http, found, body);
+    else if (found && is_decisive_same(found, body))
+        send_patch(t, http, found, body, body, json_string_value(json_object_get(found, "id")));
+    else if (found)
+        godata_finish(t, VERDICT_REJECTED, "EXISTS_DIFFERENT", "a result stands for this sample and test");
+    if (found && t->verdict == VERDICT_DELIVERED)
+        t->created_id = xstrdup(json_string_value(json_object_get(found, "id")));
+    json_decref(body);
+    return found != NULL;
+}
+
+/* False: the task has its verdict. */
+static bool is_free_to_create(struct task *t, struct http_client *http)
+{
+    struct godata_reply r;
+    struct buf query, filter;
+    json_t *body = load(t->body);
+    struct span sample = godata_json_text(body, "sampleIdentifier");
+    bool is_free = false;
+    buf_init(&query, PATH_BYTES);
+    buf_init(&filter, PATH_BYTES);
+    if (span_has(sample) && godata_is_searchable(sample)) {
+        buf_adds(&filter, "{\"where\":{\"sampleIdentifier\":");
+        buf_json_span(&filter, sample);
+        buf_adds(&filter, "}}");
+        buf_adds(&query, "?filter=");
+        godata_url_add(&query, buf_span(&filter));
+    }
+    call_read(t, http, NULL, query.n ? query.p : "", &r);
+    if (r.status == 200 && json_is_array(r.json))
+        is_free = !adopt(t, http, r.json);
+    else
+        godata_fail(t, http, &r, GODATA_READ);
+    godata_reply_clear(&r);
+    buf_clear(&filter);
+    buf_clear(&query);
+    json_decref(body);
+    return is_free && may_write(t);
+}
+
+/* ---- create ---- */
+
+static void finish_created(struct task *t, struct http_client *http, struct godata_reply *r)
+{
+    struct span id = godata_json_text(r->json, "id");
+    if (r->status >= 200 && r->status < 300 && span_has(id)) {
+        t->created_id = xstrndup(id.p, id.n);
+        godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
+    } else if (r->status >= 200 && r->status < 300) {
+        godata_finish(t, VERDICT_UNKNOWN, "BAD_ANSWER", "a positive answer without an id");
+    } else {
+        godata_fail(t, http, r, GODATA_WRITE);
+    }
+}
+
+void godata_create_perform(struct task *t, struct http_client *http)
+{
+    struct godata_reply r;
+    if (!may_write(t) || (t->must_look && !is_free_to_create(t, http)))
+        return;
+    call_once(t, http, "POST", type_now(t), NULL, "", span_of(t->body), &r);
+    if (is_other_type(&r)) {                /* converted, or gone: a read on the other route tells */
+        godata_reply_clear(&r);
+        call_read(t, http, NULL, "?filter=%7B%22limit%22%3A1%2C%22fields%22%3A%5B%22id%22%5D%7D", &r);
+        if (r.status == 200) {
+            godata_reply_clear(&r);
+            if (!may_write(t))
+                return;
+            call_once(t, http, "POST", type_now(t), NULL, "", span_of(t->body), &r);
+        }
+    }
+    finish_created(t, http, &r);
     godata_reply_clear(&r);
 }

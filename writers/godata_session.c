@@ -199,6 +199,8 @@ struct task *godata_next_chore(struct writer *w, int64_t now_us, int64_t *next_u
     *next_us = 0;
     if (w->is_busy || w->is_stopped)
         return NULL;
+    if (w->until_us > now_us + LOGIN_WINDOW_US)
+        w->until_us = now_us + LOGIN_WINDOW_US;     /* the clock was set back: no pause is longer */
     if (w->reason && now_us < w->until_us) {
         *next_us = w->until_us;
         return NULL;

@@ -44,6 +44,8 @@ static char *run_status(struct engine *g)
     buf_json_kint(&b, "config_number", g->config_number);
     buf_json_kint(&b, "started_us", g->started_us);
     buf_json_key(&b, "accepting");
+    buf_adds(&b, g->is_refusing || g->is_low ? "false" : "true");
+    buf_json_key(&b, "store_takes");
     buf_adds(&b, g->is_refusing ? "false" : "true");
     buf_json_key(&b, "writers");
     buf_addc(&b, '[');
@@ -131,12 +133,13 @@ static char *run_resume(struct engine *g, json_t *q, struct err *e)
     return failed("no writer of this name in the running configuration");
 }
 
-char *command_run(struct engine *g, const char *request, struct err *e)
+char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e)
 {
     json_error_t je;
     json_t *q = json_loads(request, JSON_REJECT_DUPLICATES, &je);
     const char *what = q ? json_string_value(json_object_get(q, "do")) : NULL;
     char *answer;
+    *is_telling = what && strcmp(what, "status") == 0;
     if (!what)
         answer = failed("not a request");
     else if (strcmp(what, "status") == 0)

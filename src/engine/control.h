@@ -18,6 +18,7 @@ struct control_mail {
     uint64_t conn;
     char *request;                      /* heap, NUL-terminated line */
     char *answer;                       /* heap, filled by the engine */
+    bool is_telling;                /* the answer changes nothing and holds without a commit */
 };
 void control_mail_free(struct control_mail *c);
 

@@ -49,13 +49,17 @@ int dispatch_open(struct engine *g, struct err *e)
     return 0;
 }
 
-void dispatch_close(struct engine *g)
+void dispatch_stop(struct engine *g)
 {
     for (size_t i = 0; i < g->n_writers; i++) {
-        struct writer_run *w = &g->writers[i];
-        if (w->pool)
-            courier_close(w->pool);
+        courier_close(g->writers[i].pool);
+        g->writers[i].pool = NULL;
     }
+}
+
+void dispatch_close(struct engine *g)
+{
+    dispatch_stop(g);
     /* Answers that came in while the couriers ended are of no use any more: a claimed delivery is read back at the next start. */
     for (struct mail *m = mailbox_take_all(g->env.inbox), *next; m; m = next) {
         next = m->next;
@@ -64,7 +68,7 @@ void dispatch_close(struct engine *g)
         else if (m->kind == MAIL_FRAME)
             frame_free((struct frame *)(void *)m);
         else
-            free(m);
+            control_mail_free((struct control_mail *)(void *)m);
     }
     for (size_t i = 0; i < g->n_writers; i++) {
         struct writer_run *w = &g->writers[i];
@@ -114,19 +118,55 @@ static bool comes_before(const struct delivery *a, const struct delivery *b)
     return a->next_us != b->next_us ? a->next_us < b->next_us : a->id < b->id;
 }
 
+static size_t lane_count(const struct writer_run *w, const char *lane)
+{
+    size_t n = 0;
+    for (const struct active *x = w->first; x; x = x->next)
+        n += strcmp(x->d.lane, lane) == 0;
+    return n;
+}
+
+/* Lanes with more than LANE_LOW in memory; the first STORE_EXCEPT_MAX of them by name. */
+static size_t crowded_lanes(const struct writer_run *w, const char *lane[STORE_EXCEPT_MAX])
+{
+    size_t n = 0;
+    for (const struct active *x = w->first; x && n < STORE_EXCEPT_MAX; x = x->next) {
+        bool is_known = false;
+        for (size_t i = 0; i < n && !is_known; i++)
+            is_known = strcmp(lane[i], x->d.lane) == 0;
+        if (!is_known && lane_count(w, x->d.lane) > LANE_LOW)
+            lane[n++] = x->d.lane;
+    }
+    return n;
+}
+
+bool dispatch_is_crowded(struct writer_run *w, const struct active *x)
+{
+    const char *lane[STORE_EXCEPT_MAX];
+    if (lane_count(w, x->d.lane) <= LANE_MAX)
+        return false;
+    w->n_crowded = crowded_lanes(w, lane);
+    return true;
+}
+
 static int refill(struct engine *g, struct writer_run *w, int64_t now, struct err *e)
 {
+    const char *lane[STORE_EXCEPT_MAX];
     struct delivery *v = NULL;
-    size_t n = 0;
-    if (w->n_active > ACTIVE_MAX / 2 || (w->is_exhausted && now < w->look_next_us))
+    size_t n = 0, max = w->n_active + ACTIVE_MAX, n_lanes;
+    bool is_early = w->is_exhausted && now < w->look_next_us;
+    if (w->n_active > ACTIVE_MAX / 2 || (is_early && w->n_crowded == 0))
         return 0;
-    if (store_find_due(g->env.store, w->conf->name, now, w->n_active + ACTIVE_MAX, &v, &n, e))
+    n_lanes = crowded_lanes(w, lane);
+    if (is_early && n_lanes >= w->n_crowded)
+        return 0;
+    if (store_find_due(g->env.store, w->conf->name, now, lane, n_lanes, max, &v, &n, e))
         return -1;
-    w->is_exhausted = n < w->n_active + ACTIVE_MAX;
+    w->is_exhausted = n < max;
     w->look_next_us = now + LOOK_AGAIN_US;
     struct active **at = &w->first;
     for (size_t i = 0; i < n; i++) {
-        if (w->n_active >= ACTIVE_MAX || dispatch_find(w, v[i].id)) {
+        if (w->n_active >= ACTIVE_MAX || dispatch_find(w, v[i].id) || lane_count(w, v[i].lane) >= LANE_MAX) {
             delivery_clear(&v[i]);
             continue;
         }
@@ -140,6 +180,7 @@ static int refill(struct engine *g, struct writer_run *w, int64_t now, struct er
         w->n_active++;
     }
     free(v);
+    w->n_crowded = crowded_lanes(w, lane);
     return 0;
 }
 
@@ -181,7 +222,16 @@ static void task_put(struct engine *g, struct task *t)
     g->tasks_last = (struct task **)(void *)&t->mail.next;
 }
 
-/* Another version of the key whose end is open: this one has to wait for it. */
+/* Another version of the key whose end is open: this one has to wait for it. A change that may still be carried out would overwrite it. */
+static bool has_open_end(const struct delivery *other, const struct delivery *d)
+{
+    if (other->id == d->id)
+        return false;
+    if (other->state == DELIVERY_CLAIMED || (other->state == DELIVERY_WAITING && other->step == STEP_READBACK))
+        return true;
+    return other->id < d->id && other->state == DELIVERY_WAITING && (other->step == STEP_UPDATE || other->step == STEP_REMOVE);
+}
+
 static int key_is_blocked(struct engine *g, const struct delivery *d, bool *is_blocked, struct err *e)
 {
     struct delivery *v = NULL;
@@ -189,8 +239,7 @@ static int key_is_blocked(struct engine *g, const struct delivery *d, bool *is_b
     if (store_find_open(g->env.store, d->result_key, &v, &n, e))
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (v[i].id != d->id && (v[i].state == DELIVERY_CLAIMED || (v[i].state == DELIVERY_WAITING && v[i].step == STEP_READBACK)))
-            *is_blocked = true;
+        *is_blocked = *is_blocked || has_open_end(&v[i], d);
     deliveries_free(v, n);
     return 0;
 }
@@ -203,6 +252,7 @@ static int decide(struct engine *g, struct delivery *d, int64_t now, struct stor
     if (found < 0)
         return -1;
     *is_over = true;
+    delivery_set(&d->remote_id, "");
     if (found == 1) {
         if (is_withdrawal) {
             d->state = DELIVERY_WITHDRAWN;
@@ -283,6 +333,9 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
                 if (store_put_target(g->env.store, &target, e))
                     goto out;
             }
+            /* Withdrawn before it came: an older version that comes later must not be written. */
+            if (d->state == DELIVERY_WITHDRAWN && settle_put_target(g, d, "", true, now, e))
+                goto out;
             if (store_update_delivery(g->env.store, d, e))
                 goto out;
             log_event(LOG_INFO, "settled", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id),
@@ -306,6 +359,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     t->person_type = xstrdup(d->person_type);
     t->remote_id = xstrdup(d->remote_id);
     t->last_body = xstrdup(target.body ? target.body : "");
+    t->must_look = d->step == STEP_CREATE;
     w->conf->ops->arm(w->w, t);
     x->is_busy = true;
     w->n_busy++;
@@ -363,10 +417,12 @@ static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, stru
     if (!w->first || w->n_busy >= room)
         return 0;
     lanes = xcalloc(1, sizeof *lanes);
+    for (struct active *x = w->first; x; x = x->next)
+        if (x->is_busy) /* whatever stands before it in the list: one task at a time */
+            (void)lane_take(lanes, x->d.lane);
     for (struct active *x = w->first, *next; x; x = next) {
         next = x->next;
-        bool is_free = lane_take(lanes, x->d.lane);
-        if (!is_free || x->is_busy)
+        if (x->is_busy || !lane_take(lanes, x->d.lane))
             continue;
         if (w->n_busy >= room)
             break;
@@ -392,7 +448,7 @@ int64_t dispatch_next_us(struct engine *g, int64_t now)
     int64_t best = -1;
     for (size_t i = 0; i < g->n_writers; i++) {
         struct writer_run *w = &g->writers[i];
-        int64_t due = store_next_due(g->env.store, w->conf->name);
+        int64_t due = w->last_mode == WRITER_READY ? store_next_due(g->env.store, w->conf->name) : -1; /* a pause ends by a chore */
         if (due > 0 && due <= now)
             due = now + LOOK_AGAIN_US; /* due already: something in memory or a pause holds it; look again soon */
         if (!w->is_chore_busy && w->chore_next_us > 0 && (due <= 0 || w->chore_next_us < due))
@@ -429,8 +485,12 @@ void dispatch_drop(struct engine *g)
             if (w->conf->name != t->writer)
                 continue;
             struct active *x = t->kind == TASK_STEP ? dispatch_find(w, t->delivery_id) : NULL;
-            if (t->kind == TASK_CHORE)
+            if (t->kind == TASK_CHORE) { /* the writer must know, or it would wait for its answer for ever */
                 w->is_chore_busy = false;
+                t->verdict = VERDICT_RETRY_LATER;
+                t->reason = xstrdup("STOPPING");
+                w->conf->ops->settle(w->w, t, clock_now_us());
+            }
             if (x) {
                 x->is_busy = false;
                 w->n_busy--;

@@ -23,6 +23,8 @@
 #define IDLE_US 1000000LL           /* an idle turn: expiry, disk floor, counts of the loop */
 #define PROBE_US 2000000LL          /* how often a refusing store is tried again */
 #define EXPIRE_MAX 200
+#define JUMP_US 10000000LL          /* a step of the wall clock that counts as a jump */
+#define JUMP_WAIT_MAX_US 900000000LL    /* nobody waits longer than this past a jump (retry-max, when that is longer) */
 #define PATIENCE 40                 /* times commit-delay, when nobody waits for the answer … */
 #define PATIENT_MAX_US 200000LL     /* … and at most this */
 
@@ -41,6 +43,20 @@ static int load_zone(const struct parser_conf *p, struct zone **out, struct err 
     return 0;
 }
 
+/* After the clock was set back nothing may wait for the time that it showed before. */
+static int rewind_due(struct engine *g, int64_t now, struct err *e)
+{
+    for (size_t i = 0; i < g->conf->n_writers; i++) {
+        const struct writer_conf *c = &g->conf->writers[i];
+        int64_t most = c->retry_max_us > JUMP_WAIT_MAX_US ? c->retry_max_us : JUMP_WAIT_MAX_US;
+        if (store_rewind_due(g->env.store, c->name, now, most, g->settle_us, e))
+            return -1;
+        if (g->writers)
+            dispatch_wake(g, c->name);
+    }
+    return 0;
+}
+
 int engine_open(struct engine **out, const struct engine_env *env, struct err *e)
 {
     struct engine *g = xcalloc(1, sizeof *g);
@@ -53,6 +69,7 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
     /* Reply ids: microseconds since 1970 never repeat across starts (base 36: 11 characters). */
     g->reply_id = (uint64_t)g->started_us;
     *out = g;
+    g->clock_offset_us = g->started_us - clock_mono_us();
     g->zones = xcalloc(g->conf->n_listeners, sizeof(struct zone *));
     for (size_t i = 0; i < g->conf->n_listeners; i++) {
         const struct listener_conf *lc = &g->conf->listeners[i];
@@ -65,7 +82,7 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
             g->settle_us = g->conf->writers[i].settle_unknown_us;
     store_set_duplicate_window(env->store, g->conf->duplicate_window_us);
     if (store_put_config(env->store, g->conf->hash, &g->config_number, e) ||
-        store_recover(env->store, g->started_us, g->settle_us, &recovered, e) || store_commit(env->store, e))
+        store_recover(env->store, g->started_us, g->settle_us, &recovered, e) || rewind_due(g, g->started_us, e) || store_commit(env->store, e))
         return -1;
     log_event(LOG_INFO, "engine started", log_word("node", g->conf->node), log_word("config", g->conf->hash), log_int("number", g->config_number),
               log_int("unknown", recovered));
@@ -126,7 +143,7 @@ static void free_answers(struct engine *g)
 static void run_control(struct engine *g, struct control_mail *c)
 {
     struct err e = ERR_INIT;
-    c->answer = command_run(g, c->request, &e);
+    c->answer = command_run(g, c->request, &c->is_telling, &e);
     c->mail.next = g->controls ? &g->controls->mail : NULL;
     g->controls = c;
 }
@@ -136,13 +153,19 @@ static void post_controls(struct engine *g, bool is_committed)
     struct control_mail *next;
     for (struct control_mail *c = g->controls; c; c = next) {
         next = (struct control_mail *)(void *)c->mail.next;
-        if (!is_committed) {
+        if (!is_committed && !c->is_telling) {
             free(c->answer);
             c->answer = xstrdup("{\"error\":\"the store does not take anything now: nothing was changed\"}");
         }
         mailbox_post(g->env.control_replies, &c->mail);
     }
     g->controls = NULL;
+}
+
+static void set_accepting(const struct engine *g)
+{
+    if (g->env.loop)
+        loop_set_accepting(g->env.loop, !g->is_refusing && !g->is_low);
 }
 
 /* Nothing of the batch was stored. Frames are refused, answers are kept for the next try, claims are forgotten. */
@@ -166,8 +189,7 @@ static int batch_failed(struct engine *g, const struct err *why)
     free_answers(g);
     g->is_refusing = true;
     g->probe_us = clock_mono_us() + PROBE_US;
-    if (g->env.loop)
-        loop_set_accepting(g->env.loop, false);
+    set_accepting(g);
     return 0;
 }
 
@@ -214,6 +236,11 @@ static bool batch_is_full(const struct engine *g, int64_t opened_us)
     return g->frames_bytes >= (size_t)g->conf->store.commit_bytes || clock_mono_us() - opened_us >= delay;
 }
 
+static bool may_dispatch(const struct engine *g)
+{
+    return !g->is_refusing && !__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE);
+}
+
 /* The store is asked whether it takes again: disk floor and a commit of its own. */
 static void probe(struct engine *g)
 {
@@ -221,7 +248,7 @@ static void probe(struct engine *g)
     int64_t recovered = 0;
     int percent = fs_free_percent(g->conf->store.path);
     bool is_low = percent >= 0 && percent < g->conf->store.disk_free_min_percent;
-    if (g->is_refusing && !is_low && clock_mono_us() >= g->probe_us) {
+    if (g->is_refusing && clock_mono_us() >= g->probe_us) {
         g->probe_us = clock_mono_us() + PROBE_US;
         if (store_put_memory(g->env.store, "engine", "probe", clock_now_us(), &e) == 0 &&
             (!g->must_recover || store_recover(g->env.store, clock_now_us(), g->settle_us, &recovered, &e) == 0) &&
@@ -229,18 +256,26 @@ static void probe(struct engine *g)
             g->is_refusing = false;
             g->must_recover = false;
             log_event(LOG_INFO, "store takes again", log_int("disk_free_percent", percent));
-            if (g->env.loop)
-                loop_set_accepting(g->env.loop, true);
+            set_accepting(g);
         } else {
             store_rollback(g->env.store);
         }
-    } else if (!g->is_refusing && is_low) {
-        g->is_refusing = true;
-        g->probe_us = clock_mono_us() + PROBE_US;
-        log_event(LOG_ERROR, "disk is nearly full: not accepting", log_int("disk_free_percent", percent));
-        if (g->env.loop)
-            loop_set_accepting(g->env.loop, false);
     }
+    if (is_low != g->is_low) {
+        g->is_low = is_low;
+        log_event(is_low ? LOG_ERROR : LOG_INFO, is_low ? "disk is nearly full: not accepting" : "disk has room again", log_int("disk_free_percent", percent));
+        set_accepting(g);
+    }
+}
+
+static int look_at_clock(struct engine *g, struct err *e)
+{
+    int64_t now = clock_now_us(), offset = now - clock_mono_us(), step = offset - g->clock_offset_us;
+    g->clock_offset_us = offset;
+    if (step < JUMP_US && step > -JUMP_US)
+        return 0;
+    log_event(LOG_WARNING, "clock jumped", log_int("seconds", step / 1000000));
+    return rewind_due(g, now, e);
 }
 
 static int idle(struct engine *g, struct err *e)
@@ -249,7 +284,7 @@ static int idle(struct engine *g, struct err *e)
     if (g->env.loop)
         loop_take_counts(g->env.loop, take_count, g);
     probe(g);
-    if (!g->is_refusing && part_give_up(g, clock_now_us(), e))
+    if (!g->is_refusing && (part_give_up(g, clock_now_us(), e) || look_at_clock(g, e)))
         return -1;
     if (g->conf->store.keep_delivered_us > 0 &&
         store_expire(g->env.store, clock_now_us() - g->conf->store.keep_delivered_us, EXPIRE_MAX, &erased, e))
@@ -271,12 +306,13 @@ static int turn(struct engine *g, struct mail *list)
             e = ERR_INIT;
             opened = clock_mono_us();
         } else if (batch_is_full(g, opened)) {
-            if (dispatch_turn(g, clock_now_us(), &e) ? batch_failed(g, &e) : close_batch(g))
+            if (may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e) ? batch_failed(g, &e) : close_batch(g))
                 return -1;
+            e = ERR_INIT;
             opened = clock_mono_us();
         }
     }
-    if (!g->is_refusing && dispatch_turn(g, clock_now_us(), &e))
+    if (may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e))
         return batch_failed(g, &e);
     return close_batch(g);
 }
@@ -305,6 +341,10 @@ int engine_run(struct engine *g)
     struct err e = ERR_INIT;
     (void)idle(g, &e);
     int rc = turn(g, mailbox_take_all(g->env.inbox));
+    if (rc == 0) { /* what couriers still did is written down: nothing of it is in doubt at the next start */
+        dispatch_stop(g);
+        rc = turn(g, mailbox_take_all(g->env.inbox));
+    }
     log_flush();
     return rc;
 }

@@ -12,6 +12,8 @@
 
 #define ACTIVE_MAX 256              /* deliveries of a writer held in memory; the rest waits in the store */
 #define LANE_HASH 1024
+#define LANE_MAX 32                 /* of one lane in memory: a busy person must not keep the others out */
+#define LANE_LOW 8                  /* so few left: the store is asked for more of that lane */
 
 struct active {                     /* one delivery in memory */
     struct delivery d;
@@ -29,6 +31,7 @@ struct writer_run {                 /* a writer of the config, running */
     int64_t chore_next_us;          /* the writer wants to be asked again then */
     bool is_exhausted;              /* the store had no more due ones at the last look */
     int64_t look_next_us;
+    size_t n_crowded;               /* lanes with much in memory at the last look: more of them may be in the store */
     int64_t delivered, requests;    /* since start */
     enum writer_mode last_mode;
 };
@@ -64,9 +67,11 @@ struct engine {
     struct arena *work;             /* rules and bodies of one observation; its cap is a hold of that observation, never more */
     int64_t stored_frames, started_us;
     bool is_refusing;               /* the store does not take more: 207 */
+    bool is_low;                    /* the disk is nearly full: listeners do not accept, deliveries go on */
     bool must_recover;              /* answers were lost to a failed commit: their deliveries are read back */
     int64_t settle_us;              /* the longest settle-unknown of the writers */
     int64_t probe_us;
+    int64_t clock_offset_us;        /* wall clock minus monotonic clock: a change is a jump */
     int stop;                       /* atomic */
 };
 
@@ -104,12 +109,16 @@ void dispatch_close(struct engine *g);
 struct active *dispatch_find(struct writer_run *w, int64_t delivery_id);
 void dispatch_forget(struct writer_run *w, struct active *x);           /* out of memory; the store has it */
 void dispatch_wake(struct engine *g, const char *writer);               /* something new may be due */
+bool dispatch_is_crowded(struct writer_run *w, const struct active *x); /* its lane has enough in memory without it */
+void dispatch_stop(struct engine *g);                                   /* couriers end; their last answers wait in the inbox */
 
 /* settle.c: what a finished task means for its delivery */
 int  settle_task(struct engine *g, struct task *t, int64_t now, struct err *e);
+/* Writes down what stands at the writer under d->result_key. */
+int  settle_put_target(struct engine *g, const struct delivery *d, const char *remote_id, bool is_tombstone, int64_t now, struct err *e);
 
-/* command.c: one control request; returns the JSON answer (heap) */
-char *command_run(struct engine *g, const char *request, struct err *e);
+/* command.c: one control request; returns the JSON answer (heap), which holds without a commit when it only tells */
+char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e);
 
 /* version.c: which of two versions of a result is newer */
 enum version_order { VERSION_NEWER, VERSION_SAME, VERSION_TIE, VERSION_OLDER };

@@ -20,6 +20,7 @@
 #define WHY_MAX_BYTES ((size_t)64 << 10)
 #define UNREAD_HEAD ((size_t)4096)
 #define WORK_BYTES ((size_t)64 << 20)
+#define CONTROL_BYTES 48
 #define ARENA_EXTRA ((size_t)4 << 20)   /* … plus this: a stated cap for hostile structure */
 
 static int sha_normalized(struct span raw, unsigned char out[32])
@@ -235,8 +236,14 @@ static bool is_named_by_sender(const struct pending_frame *pf)
     return pf->f->same_as[0] != '\0' && pf->parsed.n == 1;
 }
 
+/* A resource that came by itself over HTTP is known by its own identifier: later conditions find it. */
+static bool is_named_by_identity(const struct pending_frame *pf, const struct parsed *p)
+{
+    return pf->f->ask.at == ASK_AT_TYPE && span_has(p->identity);
+}
+
 /* The row of a message as it came. control: room for the name of one that has none. */
-static struct store_message row_of(const struct engine *g, const struct pending_frame *pf, const struct parsed *p, char control[24])
+static struct store_message row_of(const struct engine *g, const struct pending_frame *pf, const struct parsed *p, char control[CONTROL_BYTES])
 {
     struct store_message m = {.channel = g->conf->listeners[pf->f->listener_index].name, .source_app = p->message.source_app.value,
                               .source_facility = p->message.source_facility.value, .control_id = p->message.control_id, .kind = p->message.kind,
@@ -247,6 +254,14 @@ static struct store_message row_of(const struct engine *g, const struct pending_
         m.warnings += p->problems[i].severity == 'W';
     if (is_named_by_sender(pf)) {
         m.control_id = span_of(pf->f->same_as);
+        m.source_app = m.source_facility = SPAN_ABSENT;     /* whoever sends it, it is the same resource */
+    } else if (is_named_by_identity(pf, p)) {
+        unsigned char sum[TEXT_SHA256_BYTES];
+        text_sha256(p->identity.p, p->identity.n, sum);
+        memcpy(control, "resource:", 9);
+        text_hex(sum, 16, control + 9);         /* as the HTTP channel makes frame.same_as */
+        m.control_id = span_of(control);
+        m.source_app = m.source_facility = SPAN_ABSENT;
     } else if (!span_has(m.control_id)) {
         memcpy(control, "sha256:", 7);
         text_hex(m.sha256, 8, control + 7);     /* nothing in it names the message: its bytes do (STANDARDS 6.7, idempotency) */
@@ -255,15 +270,50 @@ static struct store_message row_of(const struct engine *g, const struct pending_
     return m;
 }
 
-/* The same message was taken before: counted, and answered as then. */
-static int meet_duplicate(struct engine *g, struct pending_frame *pf, const struct store_message *m, bool *is_reused, bool *is_duplicate, struct err *e)
+static void refuse_for(struct pending_frame *pf, struct parsed *p, const struct problem *why)
 {
-    int64_t old_id;
+    struct problem *kept = arena_alloc(pf->a, sizeof *kept);
+    p->fate = PARSE_REFUSE;
+    if (kept)
+        *kept = *why;
+    p->problems = kept;
+    p->n_problems = kept != NULL;
+}
+
+/* STANDARDS 6.7: how many resources the sender may mean. Of one, a PUT is a version, kept under a key of its own that a condition does not count. */
+static int meet_condition(struct engine *g, struct pending_frame *pf, struct parsed *p, struct store_message *m, int64_t since_us, char control[CONTROL_BYTES],
+                          struct err *e)
+{
+    int64_t n;
+    if (store_count_key(g->env.store, m, since_us, &n, e))
+        return -1;
+    pf->is_known = n == 1;
+    if (n > 1)
+        refuse_for(pf, p, &(struct problem){.severity = 'E', .code = 199, .name = "multiple-matches", .text = "several resources have this identifier"});
+    if (pf->is_known && pf->f->is_update) {
+        (void)snprintf(control, CONTROL_BYTES, "version:%.*s", CONTROL_BYTES - 10, pf->f->same_as + strcspn(pf->f->same_as, ":") + 1);
+        m->control_id = span_of(control);
+    }
+    return 0;
+}
+
+/* The same message was taken before: counted, and answered as then. */
+static int meet_duplicate(struct engine *g, struct pending_frame *pf, struct parsed *p, struct store_message *m, char control[CONTROL_BYTES], bool *is_reused,
+                          bool *is_duplicate, struct err *e)
+{
+    int64_t old_id = 0, since_us = pf->f->received_us - g->conf->duplicate_window_us;
     enum message_state old_state;
     *is_duplicate = false;
-    if (store_find_duplicate(g->env.store, m, pf->f->received_us - g->conf->duplicate_window_us, &old_id, &old_state, is_reused, e))
+    if (store_find_duplicate(g->env.store, m, since_us, &old_id, &old_state, is_reused, e))
         return -1;
-    pf->is_known = is_named_by_sender(pf) && (*is_reused || old_id);
+    if (is_named_by_sender(pf)) {
+        if (meet_condition(g, pf, p, m, since_us, control, e))
+            return -1;
+        if (p->fate == PARSE_REFUSE)
+            return 0;
+        if (pf->is_known && !old_id && pf->f->is_update && store_find_duplicate(g->env.store, m, since_us, &old_id, &old_state, is_reused, e))
+            return -1;
+    }
     if (pf->is_known && !pf->f->is_update && !old_id) {
         *is_duplicate = true;
         log_event(LOG_INFO, "exists already", log_word("channel", m->channel));
@@ -306,12 +356,12 @@ int intake_deliver(struct engine *g, struct pending_frame *pf, const struct pars
 /* A part of a message, or a message without results, is kept and accounted as a whole; the others go through the rules. */
 static int store_accepted(struct engine *g, struct pending_frame *pf, struct parsed *p, enum frame_fate *fate, struct err *e)
 {
-    char control[24];
+    char control[CONTROL_BYTES];
     struct store_message m = row_of(g, pf, p, control);
     struct part part = {.reason = NULL};
     bool is_reused = false, is_duplicate = false;
     unsigned deliveries = 0;
-    if (meet_duplicate(g, pf, &m, &is_reused, &is_duplicate, e))
+    if (meet_duplicate(g, pf, p, &m, control, &is_reused, &is_duplicate, e))
         return -1;
     *fate = FATE_DUPLICATE;
     if (is_duplicate && p->fate == PARSE_REFUSE) {      /* the last part of a message that was joined: it was good then */
@@ -341,22 +391,12 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, struct par
     if (!pf->message_id)
         pf->message_id = m.id;
     *fate = FATE_STORED;
-    if (is_reused && !pf->is_known)
+    if (is_reused && !pf->is_known && !is_named_by_identity(pf, p))
         log_event(LOG_WARNING, "control id used again with other content", log_id("msg", 'm', m.id), log_word("channel", m.channel));
     log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", m.channel), log_word("peer", pf->f->is_patient ? "file" : pf->f->peer),
               log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
               log_int("deliveries", deliveries), log_int("warnings", m.warnings), log_ms("took", clock_mono_us() - pf->started_us));
     return 0;
-}
-
-static void refuse_for(struct pending_frame *pf, struct parsed *p, const struct problem *why)
-{
-    struct problem *kept = arena_alloc(pf->a, sizeof *kept);
-    p->fate = PARSE_REFUSE;
-    if (kept)
-        *kept = *why;
-    p->problems = kept;
-    p->n_problems = kept != NULL;
 }
 
 /* A message that must not come in this way is refused for that reason alone. */

@@ -34,7 +34,7 @@ static void wait_until(struct delivery *d, enum delivery_state s, int64_t us, co
     delivery_set(&d->detail, t->detail);
 }
 
-static int put_target(struct engine *g, const struct delivery *d, const char *remote_id, bool is_tombstone, int64_t now, struct err *e)
+int settle_put_target(struct engine *g, const struct delivery *d, const char *remote_id, bool is_tombstone, int64_t now, struct err *e)
 {
     struct store_target t = {.remote_id = xstrdup(remote_id), .person_id = xstrdup(d->person_id), .person_type = xstrdup(d->person_type),
                              .body = xstrdup(d->body), .issued_us = d->issued_us, .rank = d->rank, .written_us = now,
@@ -54,7 +54,7 @@ static int finish_write(struct engine *g, struct delivery *d, const char *remote
         delivery_set(&d->remote_id, remote_id);
     delivery_set(&d->reason, "");
     delivery_set(&d->detail, "");
-    return put_target(g, d, d->remote_id, is_removed, now, e);
+    return settle_put_target(g, d, d->remote_id, is_removed, now, e);
 }
 
 static void after_find(struct writer_run *w, struct delivery *d, const struct task *t)
@@ -81,6 +81,11 @@ static void after_find(struct writer_run *w, struct delivery *d, const struct ta
 static int apply(struct engine *g, struct writer_run *w, struct delivery *d, const struct task *t, int64_t now, struct err *e)
 {
     enum delivery_step step = t->step;
+    if (t->reason && strcmp(t->reason, "STOPPING") == 0) { /* never begun */
+        if (d->state == DELIVERY_CLAIMED)
+            d->state = DELIVERY_READY;
+        return 0;
+    }
     switch (t->verdict) {
     case VERDICT_DELIVERED:
         switch (step) {
@@ -169,7 +174,7 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
               log_word("writer", t->writer), log_word("step", delivery_step_name(t->step)), log_word("verdict", verdict_name(t->verdict)),
               log_word("status", delivery_state_name(d->state)), log_word("reason", d->reason), log_int("http", t->http_status),
               log_int("tries", d->tries), log_ms("took", t->ended_us - t->started_us));
-    if (d->state != DELIVERY_READY || before != DELIVERY_READY) {
+    if (d->state != DELIVERY_READY || before != DELIVERY_READY || dispatch_is_crowded(w, x)) {
         if (d->state == DELIVERY_READY)
             dispatch_wake(g, w->conf->name);
         dispatch_forget(w, x); /* ended, held or waiting: the store has it */

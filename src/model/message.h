@@ -21,6 +21,7 @@ struct ask {
     enum ask_form form;
     enum ask_at at;
     char type[24];                  /* ASK_AT_TYPE: "Bundle", "Observation" */
+    bool is_strict;                 /* what the standard does not know is refused, whatever the parser's options say */
     const char *base;               /* of URLs in the answer, no slash at its end; outlives the frame; NULL: none */
 };
 
@@ -39,8 +40,8 @@ struct frame {
     const char *parser;             /* name of the parser to use, static; NULL: the first of the listener's that knows the bytes */
     struct ask ask;
     bool is_patient;                /* nobody waits for the answer within milliseconds (files): the batch may stay open for more of them */
-    /* What the sender says the resource is (a hash of its identifier), "": nothing. Another message of that key exists: it is a duplicate whatever
-     * its bytes (If-None-Exist), or with is_update a new version of it (PUT). */
+    /* What the sender says the resource is ("resource:" and a hash of parsed.identity), "": nothing. Another message of that key exists: it is a
+     * duplicate whatever its bytes (If-None-Exist), or with is_update a new version of it (PUT). Several exist: refused. */
     char same_as[80];
     bool is_update;
 };
@@ -99,6 +100,7 @@ struct parsed {                     /* one message (MSH … / Bundle) of a frame
     const struct problem *problems; /* errors first; warnings after */
     size_t n_problems;
     const void *priv;               /* the parser's own, for reply() */
+    struct span identity;           /* of a lone resource: "Observation?system|value", what a condition calls it; absent: it has no identifier */
     struct span continues;          /* valued: the rest of the message whose last part named this in continued_by (HL7 MSH-14) */
     struct span continued_by;       /* valued: more of this message comes, naming this (HL7 DSC-1) */
     struct sequence sequence;       /* NONE unless the parser's options ask for the protocol and the message has a number */

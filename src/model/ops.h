@@ -118,6 +118,7 @@ struct task {
     enum delivery_step step;
     int64_t delivery_id;
     char *result_key, *who, *body, *person_id, *person_type, *remote_id, *last_body;   /* heap, owned by the task */
+    bool must_look;                                 /* STEP_CREATE: look at what stands there first, and adopt or refuse */
     void *armed;                                    /* writer's snapshot (token, outbreak id), freed by disarm() */
     /* the answer, filled by perform() */
     enum verdict verdict;

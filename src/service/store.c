@@ -296,8 +296,8 @@ static void drop_batch(struct store *q)
         sqlite3_stmt *s = db_stmt(&q->d, ST_ROLLBACK, &ignored);
         if (s)
             (void)db_run(&q->d, s, "cannot roll back", &ignored);
-        word_forget(&q->d);
     }
+    word_forget(&q->d);                 /* also when SQLite rolled back by itself (disk full): new words are gone with it */
     q->is_open_batch = q->is_erased = false;
     q->counters_n = 0;
     q->next = q->committed;

@@ -54,6 +54,8 @@ void store_idle(struct store *q);
 int  store_put_message(struct store *q, struct store_message *m, struct err *e);                 /* sets m->id */
 /* The message with the same key and content inside the window: its id and state; 0 when there is none. reused: same key, other content. */
 int  store_find_duplicate(struct store *q, const struct store_message *m, int64_t since_us, int64_t *id_out, enum message_state *state_out, bool *is_reused_out, struct err *e);
+/* How many stored messages inside the window have the key of m, whatever their content. */
+int  store_count_key(struct store *q, const struct store_message *m, int64_t since_us, int64_t *n_out, struct err *e);
 int  store_put_delivery(struct store *q, struct delivery *d, struct err *e);                     /* sets d->id */
 /* Accounts observations that need no delivery: part-of (fate "part-of") or dropped by place ("dropped"), with a reason word. */
 int  store_account(struct store *q, int64_t message_id, const char *fate, const char *reason, unsigned n, struct err *e);
@@ -66,7 +68,11 @@ int  store_get_delivery(struct store *q, int64_t id, struct delivery *out, struc
 /* Open deliveries (ready, waiting, held, claimed) with this result key, oldest first, into a heap array. */
 int  store_find_open(struct store *q, const char *result_key, struct delivery **v, size_t *n, struct err *e);
 /* READY (or WAITING) with next_us <= now for a writer, ordered by next_us, id, at most max, ids > none of `skip` decided by the caller. */
-int  store_find_due(struct store *q, const char *writer, int64_t now_us, size_t max, struct delivery **v, size_t *n, struct err *e);
+#define STORE_EXCEPT_MAX 8
+int  store_find_due(struct store *q, const char *writer, int64_t now_us, const char *const *except_lane, size_t n_except, size_t max,
+                    struct delivery **v, size_t *n, struct err *e);     /* at most STORE_EXCEPT_MAX lanes are left out */
+/* The clock was set back: what is ready is due now, and nothing waits longer than most_us: it is due after wait_us instead. */
+int  store_rewind_due(struct store *q, const char *writer, int64_t now_us, int64_t most_us, int64_t wait_us, struct err *e);
 /* Earliest next_us among READY and WAITING of a writer; 0 when none. */
 int64_t store_next_due(struct store *q, const char *writer);
 void deliveries_free(struct delivery *v, size_t n);

@@ -133,6 +133,23 @@ int store_find_duplicate(struct store *q, const struct store_message *m, int64_t
     return rc;
 }
 
+int store_count_key(struct store *q, const struct store_message *m, int64_t since_us, int64_t *n_out, struct err *e)
+{
+    sqlite3_stmt *s = get_stmt(q, ST_COUNT_KEY, e);
+    int rc;
+    *n_out = 0;
+    if (!s)
+        return -1;
+    bind_int(s, 1, duplicate_key(m));
+    bind_int(s, 2, since_us);
+    bind_int(s, 3, (int64_t)MESSAGE_STORED);
+    rc = db_row(&q->d, s, "cannot count a key", e);
+    if (rc == 1)
+        *n_out = sqlite3_column_int64(s, 0);
+    (void)sqlite3_reset(s);
+    return rc < 0 ? -1 : 0;
+}
+
 /* ---- deliveries ---- */
 
 static bool has_text(const struct delivery *d)
@@ -304,7 +321,24 @@ int store_find_open(struct store *q, const char *result_key, struct delivery **v
     return deliveries_from_rows(&q->d, s, "cannot look for open deliveries", v, n, e);
 }
 
-int store_find_due(struct store *q, const char *writer, int64_t now_us, size_t max, struct delivery **v, size_t *n, struct err *e)
+int store_rewind_due(struct store *q, const char *writer, int64_t now_us, int64_t most_us, int64_t wait_us, struct err *e)
+{
+    int64_t word;
+    sqlite3_stmt *s;
+    if (batch_begin(q, e) != 0 || put_word(q, writer, &word, e) != 0)
+        return -1;
+    s = put_stmt(q, ST_REWIND_DUE, e);
+    if (!s)
+        return -1;
+    bind_int(s, 1, word);
+    bind_int(s, 2, now_us);
+    bind_int(s, 3, now_us + most_us);
+    bind_int(s, 4, now_us + wait_us);
+    return put_run(q, s, "cannot set the times of deliveries", e);
+}
+
+int store_find_due(struct store *q, const char *writer, int64_t now_us, const char *const *except_lane, size_t n_except, size_t max,
+                   struct delivery **v, size_t *n, struct err *e)
 {
     int64_t word;
     sqlite3_stmt *s = get_stmt(q, ST_FIND_DUE, e);
@@ -315,6 +349,8 @@ int store_find_due(struct store *q, const char *writer, int64_t now_us, size_t m
     bind_int(s, 1, word);
     bind_int(s, 2, now_us);
     bind_int(s, 3, (int64_t)max);
+    for (size_t i = 0; i < STORE_EXCEPT_MAX; i++)
+        bind_text(s, 4 + (int)i, i < n_except ? except_lane[i] : "\n");  /* no lane has this name */
     return deliveries_from_rows(&q->d, s, "cannot look for due deliveries", v, n, e);
 }
 

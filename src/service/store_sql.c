@@ -22,6 +22,8 @@ static const char *const sql[STORE_STMTS] = {
     [ST_PUT_RAW] = "INSERT INTO raw(message,bytes) VALUES(?1,?2)",
     [ST_FIND_DUPLICATE] = "SELECT id,state,sha256 FROM message WHERE dup_key=?1 AND received_us>=?2"
                           " UNION ALL SELECT message,state,sha256 FROM hash WHERE dup_key=?1 AND received_us>=?2 ORDER BY 1 DESC",
+    [ST_COUNT_KEY] = "SELECT (SELECT count(*) FROM message WHERE dup_key=?1 AND received_us>=?2 AND state=?3)"
+                     " + (SELECT count(*) FROM hash WHERE dup_key=?1 AND received_us>=?2 AND state=?3)",
     [ST_PUT_DELIVERY] = "INSERT INTO delivery(id,message,record,observation,parts,path,route,config,writer,lane,key8,key,issued_us,rank,state,step,tries,"
                         "next_us,reason,person_id,person_type,remote_id,updated_us)"
                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
@@ -37,7 +39,10 @@ static const char *const sql[STORE_STMTS] = {
     [ST_FIND_OPEN] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM "WHERE d.key8=?1 AND d.state<4 AND d.key=?2 ORDER BY d.id",
     [ST_OPEN_KEYS] = "SELECT key8 FROM delivery WHERE state<4 AND key8 IS NOT NULL",
     [ST_FIND_DUE] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM
-                    "WHERE d.writer=?1 AND d.next_us<=?2 AND d.state<3 AND d.state<>1 ORDER BY d.next_us,d.id LIMIT ?3",
+                    "WHERE d.writer=?1 AND d.next_us<=?2 AND d.state<3 AND d.state<>1 AND d.lane NOT IN(?4,?5,?6,?7,?8,?9,?10,?11)"
+                    " ORDER BY d.next_us,d.id LIMIT ?3",
+    [ST_REWIND_DUE] = "UPDATE delivery SET next_us=CASE state WHEN 0 THEN ?2 ELSE ?4 END"
+                      " WHERE writer=?1 AND state<3 AND next_us>CASE state WHEN 0 THEN ?2 ELSE ?3 END AND next_us>?2 AND state<>1",
     [ST_NEXT_DUE] = "SELECT next_us FROM delivery WHERE writer=?1 AND state<3 AND state<>1 ORDER BY next_us LIMIT 1",
     [ST_ACCOUNT] = "INSERT INTO account(message,fate,reason,n) VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET n=n+excluded.n",
     [ST_COUNT] = "INSERT INTO counter(channel,what,n) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET n=n+excluded.n",

@@ -325,9 +325,20 @@ def as_nobody(r):
     if os.getuid() != 0 or not shutil.which('setpriv'):
         raise Skipped('needs root and setpriv')
     wrapper = os.path.join(r.folder, 'labrelay-as-nobody')
+    binary = shutil.copy(r.binary, os.path.join(r.folder, 'labrelay'))     # the clone may lie where only root goes
     with open(wrapper, 'w') as f:
-        f.write('#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups %s "$@"\n' % r.binary)
+        f.write('#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups %s "$@"\n' % binary)
     os.chmod(wrapper, 0o755)
+    shutil.copytree(os.path.join(rig.REPO, 'conf', 'tables'), os.path.join(r.folder, 'tables'))
+    write_conf = r.write_conf
+
+    def write_conf_there():
+        write_conf()
+        with open(r.conf) as f:
+            conf = f.read()
+        with open(r.conf, 'w') as f:
+            f.write(conf.replace(os.path.join(rig.REPO, 'conf', 'tables'), os.path.join(r.folder, 'tables')))
+    r.write_conf = write_conf_there
     r.binary = wrapper
     credentials = os.path.join(r.folder, 'credentials')
     os.makedirs(credentials, mode=0o700, exist_ok=True)

@@ -59,9 +59,9 @@ class Answer:
 
 
 class Web(rig.Rig):
-    def __init__(self, options='', head='', routes=HOLD, binary=None):
+    def __init__(self, options='', head='', routes=HOLD, binary=None, seed=None):
         self.port = rig.free_port()
-        super().__init__(api=NOWHERE, listeners=LISTEN % (self.port, options), routes=routes, head=head, binary=binary)
+        super().__init__(api=None if seed else NOWHERE, seed=seed, listeners=LISTEN % (self.port, options), routes=routes, head=head, binary=binary)
         self.credentials(TOKEN + '\n# a comment\nsecond-token\n', 'ann:p@ss word\n')
 
     def credentials(self, tokens, basic):
@@ -269,6 +269,42 @@ def test_conditional_create():
         r.balanced(received=3, stored=1, duplicate=2)
 
 
+def test_conditions_count_what_came_without_one():               # [item 98]
+    condition = {'If_None_Exist': 'identifier=urn:lab|O-1'}
+    put = '/fhir/Observation?identifier=urn:lab%7CO-1'
+    other = observation('1', identifier=[{'system': 'urn:lab', 'value': 'O-7'}])
+    with Web() as r:
+        expect(r.ask('POST', '/fhir/Observation', other).status == 201, 'somebody else')
+        expect(r.ask('POST', '/fhir/Observation', observation('1'), **condition).status == 201, 'none')
+        a = r.ask('POST', '/fhir/Observation', observation('1', status='amended'), **condition)
+        expect(a.status == 200 and a.issues() == ['duplicate'], 'one', a.status, a.body)
+        expect(r.ask('PUT', put, observation('1', status='amended')).status == 200, 'a version of the one')
+        expect(r.ask('PUT', put, observation('1', status='corrected')).status == 200, 'another version')
+        expect(r.ask('PUT', put, observation('1', status='corrected')).status == 200, 'the same version again')
+        expect(r.ask('POST', '/fhir/Observation', observation('1', status='preliminary'), **condition).status == 200, 'versions are one resource')
+        r.balanced(received=7, stored=4, duplicate=3)
+        expect(r.ask('POST', '/fhir/Observation', observation('1', issued='2026-11-06T10:15:00+03:00')).status == 201, 'a second one, unconditionally')
+        for name, a in (('create', r.ask('POST', '/fhir/Observation', observation('1', status='preliminary'), **condition)),
+                        ('update', r.ask('PUT', put, observation('1', status='preliminary')))):
+            expect(a.status == 412 and a.issues() == ['multiple-matches'], name + ', two', a.status, a.body)
+            expect('O-1' not in a.body.decode(), 'the identifier in the answer', a.body)
+        r.balanced(received=10, stored=5, duplicate=3, refused=2)
+        r.stop()
+        r.start()
+        expect(r.ask('POST', '/fhir/Observation', observation('1', status='preliminary'), **condition).status == 412, 'after a restart')
+    with Web() as r:                                            # without conditions the resource's own identifier counts
+        expect(r.ask('POST', '/fhir/DiagnosticReport', report('1')).status == 201, 'plain')
+        expect(r.ask('POST', '/fhir/DiagnosticReport', report('1')).status == 201, 'the same bytes: the same answer')
+        condition = {'If_None_Exist': 'identifier=urn:lab|R-1'}
+        expect(r.ask('POST', '/fhir/DiagnosticReport', dict(report('1'), status='amended'), **condition).status == 200, 'one')
+        bad = dict(report('1'))
+        del bad['status']
+        expect(r.ask('POST', '/fhir/DiagnosticReport', bad).status == 422, 'what was refused is no match')
+        expect(r.ask('POST', '/fhir/DiagnosticReport', dict(report('1'), status='amended'), **condition).status == 200, 'still one')
+        expect(r.ask('POST', '/fhir/Observation', observation('1'), **condition).status == 201, 'of another type')
+        r.balanced(received=6, stored=2, duplicate=3, refused=1)
+
+
 def test_process_message():                                     # [item 101]
     with Web() as r:
         a = r.ask('POST', '/fhir/$process-message', linked('message'))
@@ -301,6 +337,46 @@ def test_prefer():                                              # [item 100]
         expect(a.status == 200 and a.issues() == ['informational'], 'where it went', where, a.status, a.body)
         expect(r.ask('GET', '/fhir/_async/m999999').status == 404, 'a request that never was')
         r.balanced(received=4, stored=4)
+
+
+def test_strict_handling():
+    odd = observation('1', colour='red')
+    with Web() as r:
+        for where, body, place in (('/fhir/Observation', odd, 'Observation.colour'), ('/fhir', linked('transaction', colour='red'), 'Bundle.entry[1].resource.colour'),
+                                   ('/fhir/$process-message', linked('message', colour='red'), 'Bundle.entry[2].resource.colour')):
+            a = r.ask('POST', where, body, Prefer='handling=strict')
+            expect(a.status == 422 and place in a.body.decode() and 'red' not in a.body.decode(), where, a.status, a.body)
+        expect(r.ask('POST', '/fhir/Observation', observation('2'), Prefer='handling=strict').status == 201, 'nothing unknown')
+        expect(r.ask('POST', '/fhir/Observation', odd, Prefer='handling=lenient').status == 201, 'lenient')
+        r.balanced(received=5, refused=3, stored=2)
+
+
+def test_each_status_in_godata():                               # [item 97] that a test was cancelled is told by the note of its record
+    seed = {'cases': [{'id': 'c0000000-0000-4000-8000-000000000001', 'visualId': 'CA-0000000001', 'firstName': 'Amina', 'lastName': 'Okello', 'dob': '1988-03-14',
+                       'gender': 'LNG_REFERENCE_DATA_CATEGORY_GENDER_FEMALE'}]}
+    with Web(seed=seed, routes=rig.ROUTES) as r:
+        def take(number, status, day, sample='S-1'):
+            o = observation('1', status=status, issued='2026-11-%02dT10:15:00+03:00' % day)
+            o['contained'].append({'resourceType': 'Specimen', 'id': 's', 'identifier': [{'value': sample}]})
+            o['specimen'] = {'reference': '#s'}
+            a = r.ask('POST', '/fhir/Observation', o)
+            expect(a.status == 201, status, a.status, a.body)
+            r.settle()
+            return r.sandbox.lab_results(), r.json('show', 'm%d' % number)['deliveries'][0]
+        def record(labs, status, result):
+            expect(len(labs) == 1 and labs[0]['status'].endswith('_STATUS_' + status) and (labs[0].get('result') or '').endswith(result), 'not ' + status, labs)
+            return labs[0]['id']
+        labs, d = take(1, 'preliminary', 5)
+        first = record(labs, 'IN_PROGRESS', '_POSITIVE')
+        for n, status in ((2, 'final'), (3, 'amended')):
+            labs, d = take(n, status, 4 + n)
+            expect(record(labs, 'COMPLETED', '_POSITIVE') == first and d['state'] == 'delivered', status, labs, d)
+        labs, d = take(4, 'entered-in-error', 8)
+        expect(labs == [] and d['state'] == 'withdrawn', 'entered-in-error', labs, d)
+        labs, d = take(5, 'cancelled', 9, 'S-2')
+        expect(record(labs, 'IN_PROGRESS', '') and not labs[0].get('result') and 'No result: cancelled by the laboratory' in labs[0]['notes'], 'cancelled', labs, d)
+        after, d = take(6, 'unknown', 9, 'S-3')
+        expect(after == labs and d['state'] == 'held' and d['reason'] == 'STATUS_UNKNOWN', 'unknown', after, d)
 
 
 def test_forms_of_answers():

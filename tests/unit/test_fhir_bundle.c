@@ -15,7 +15,7 @@ static void must_find(const char *bundle)
     t_free(&t);
 }
 
-static void test_references(void **state)   /* [91] */
+static void test_references(void **state)   /* [item 91] */
 {
     (void)state;
     must_find(BUNDLE("collection", TWO("http://h/fhir/Patient/p1")));
@@ -32,7 +32,7 @@ static void test_references(void **state)   /* [91] */
     must_find(BUNDLE("collection", ENTRY("http://h/Patient/p1", "{'resourceType':'Patient','id':'p1','meta':{'versionId':'1'},'identifier':[{'value':'OLD'}]}") ","
         ENTRY("http://h/Patient/p1", "{'resourceType':'Patient','id':'p1','meta':{'versionId':'2'},'identifier':[{'value':'C-1'}]}") ","
         ENTRY("urn:uuid:2", OBS(REF("subject", "http://h/Patient/p1/_history/2")))));
-    /* [91] in a lone report */
+    /* [item 91] in a lone report */
     must_find("{'resourceType':'DiagnosticReport','status':'final'," CODE ",'contained':[" PAT("") ",{'resourceType':'Observation','id':'o1','status':'final'," CODE "}]"
               REF("subject", "#p1") REFS("result", "#o1") "}");
 }
@@ -70,7 +70,7 @@ static void test_unresolved(void **state)
     t_free(&t);
 }
 
-static void test_types(void **state)        /* [105] */
+static void test_types(void **state)        /* [item 105] */
 {
     static const char *const refused[] = {"batch-response", "transaction-response", "subscription-notification", "nonsense"};
     char text[400];
@@ -114,7 +114,7 @@ static void test_history(void **state)
     t_free(&t);
 }
 
-static void test_atomic(void **state)       /* [89] */
+static void test_atomic(void **state)       /* [item 89] */
 {
 #define REQ "'request':{'method':'POST','url':'x'},"
 #define THREE "{'fullUrl':'urn:uuid:1'," REQ "'resource':" OBS("") "},{'fullUrl':'urn:uuid:2'," REQ "'resource':{'resourceType':'Observation'," CODE "}}," \
@@ -199,7 +199,7 @@ static void test_full_urls(void **state)
     t_free(&t);
 }
 
-static void test_modifiers(void **state)    /* [93] */
+static void test_modifiers(void **state)    /* [item 93] */
 {
     static char *known[] = {(char *)(uintptr_t)"urn:m"};
     static const struct fhir_options knows = {.known_modifiers = {known, 1}};
@@ -228,7 +228,7 @@ static void test_modifiers(void **state)    /* [93] */
     t_free(&t);
 }
 
-static void test_other_versions(void **state)       /* [103] */
+static void test_other_versions(void **state)       /* [item 103] */
 {
     static const struct fhir_options allow = {.is_other_version_allowed = true};
     static const struct { const char *text, *path; } bad[] = {

@@ -3,7 +3,7 @@
  */
 #include "test_fhir_util.h"
 
-static void test_values(void **state)       /* [94] */
+static void test_values(void **state)       /* [item 94] */
 {
     static const struct { const char *json; enum rec_value_type type; const char *text, *num1, *comparator, *num2; } v[] = {
         {"'valueQuantity':{'value':1.00,'unit':'g'}", REC_V_NUMBER, "1.00", "1.00", NULL, NULL},
@@ -51,7 +51,7 @@ static void test_values(void **state)       /* [94] */
     t_free(&t);
 }
 
-static void test_status(void **state)       /* [97] */
+static void test_status(void **state)       /* [item 97] */
 {
     static const struct { const char *code; enum obs_status status; } v[] = {
         {"registered", OBS_ST_REGISTERED}, {"preliminary", OBS_ST_PRELIMINARY}, {"final", OBS_ST_FINAL}, {"amended", OBS_ST_AMENDED},
@@ -86,7 +86,7 @@ static void test_status(void **state)       /* [97] */
     t_free(&t);
 }
 
-static void test_components(void **state)   /* [96] */
+static void test_components(void **state)   /* [item 96] */
 {
     struct t t = t_parse(BUNDLE("collection", ENTRY("urn:uuid:1", PAT("")) "," ENTRY("urn:uuid:3", "{'resourceType':'Specimen','identifier':[{'value':'S1'}]}") ","
         ENTRY("urn:uuid:2", OBS_OF("preliminary", REF("subject", "urn:uuid:1") REF("specimen", "urn:uuid:3") ",'effectiveDateTime':'2026-05-04T08:00:00+02:00',"
@@ -117,7 +117,7 @@ static void test_components(void **state)   /* [96] */
 
 #define MEMBER(id, more) "{'fullUrl':'urn:uuid:" id "','resource':{'resourceType':'Observation','id':'" id "','status':'final'," CODE more "}}"
 
-static void test_members(void **state)      /* [92] */
+static void test_members(void **state)      /* [item 92] */
 {
     struct t t = t_parse(BUNDLE("collection", MEMBER("1", ",'hasMember':[{'reference':'urn:uuid:2'},{'reference':'urn:uuid:3'}]") ","
                                 MEMBER("2", ",'hasMember':[{'reference':'urn:uuid:1'}],'valueString':'x'") "," MEMBER("3", ",'hasMember':[{'reference':'urn:uuid:3'}]")));
@@ -217,7 +217,7 @@ static void test_conclusion(void **state)
     t_free(&t);
 }
 
-static void test_patient(void **state)      /* [95] */
+static void test_patient(void **state)      /* [item 95] */
 {
     static const struct fhir_options off = {.name_text = FHIR_NAME_TEXT_OFF};
 #define WHO(more) BUNDLE("collection", ENTRY("urn:uuid:1", "{'resourceType':'Patient'" more "}") "," ENTRY("urn:uuid:2", OBS(REF("subject", "urn:uuid:1"))))

@@ -52,7 +52,7 @@ static void must_agree(struct buf *json, struct buf *xml)
         "'status':'final'," CODE "}}," \
     "{'fullUrl':'urn:uuid:3'," REQ "'resource':" OBS("") "}")
 
-static void test_transaction(void **state)  /* [88] */
+static void test_transaction(void **state)  /* [item 88] */
 {
     struct t t = t_parse(TRANSACTION);
     const struct parsed *p = &t.r.v[0];
@@ -82,7 +82,7 @@ static void test_transaction(void **state)  /* [88] */
     t_free(&t);
 }
 
-static void test_batch(void **state)        /* [89] */
+static void test_batch(void **state)        /* [item 89] */
 {
     struct t t = t_parse(BUNDLE("batch", "{'fullUrl':'urn:uuid:1'," REQ "'resource':" OBS("") "},{'fullUrl':'urn:uuid:2',"
         REQ "'resource':{'resourceType':'Observation'," CODE "}}"));
@@ -179,7 +179,7 @@ static void test_forms(void **state)
     free((char *)(uintptr_t)payload.p);
 }
 
-static void test_process_message(void **state)      /* [101] */
+static void test_process_message(void **state)      /* [item 101] */
 {
     struct t t = t_parse(BUNDLE("message", ENTRY("urn:uuid:1", "{'resourceType':'MessageHeader','id':'mh-1','source':{'endpoint':'http://lis/in'}}") ","
         "" ENTRY("urn:uuid:2", OBS(""))));

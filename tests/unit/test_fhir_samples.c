@@ -89,7 +89,7 @@ static void must_twin(const struct t *t)
     arena_free(a);
 }
 
-static void test_golden2(void **state)      /* [90] */
+static void test_golden2(void **state)      /* [item 90] */
 {
     (void)state;
     if (!has_shared())

@@ -1,5 +1,5 @@
 /*
- * NAME test_fhir_tree - JSON and XML to one tree; hostile input is refused with a reason and bounded memory [102].
+ * NAME test_fhir_tree - JSON and XML to one tree; hostile input is refused with a reason and bounded memory [item 102].
  */
 #include "test_fhir_util.h"
 

@@ -283,10 +283,15 @@ static void test_keys(void **state)
     y = plan_of("POST /fhir/Observation HTTP/1.1\r\nContent-Type: text/json\r\nIf-None-Exist: identifier=s%7Cv\r\n", &nobody);
     assert_string_equal(x.same_as, y.same_as);
     assert_true(y.has_condition && !y.is_update);
+    x = plan_of("PUT /fhir/Observation?identifier=v HTTP/1.1\r\nContent-Type: text/json\r\n", &nobody);
+    assert_string_not_equal(x.same_as, y.same_as);
+    y = plan_of("PUT /fhir/Observation?identifier=%7Cv HTTP/1.1\r\nContent-Type: text/json\r\n", &nobody);
+    assert_string_equal(x.same_as, y.same_as);
+    x = plan_of(a, &nobody);
     y = plan_of("POST /fhir/DiagnosticReport HTTP/1.1\r\nContent-Type: text/json\r\nIf-None-Exist: ?identifier=s|v\r\n", &nobody);
     assert_string_not_equal(x.same_as, y.same_as);
     y = plan_of("POST /fhir/Observation HTTP/1.1\r\nContent-Type: text/json\r\nPrefer: handling=strict; return=minimal\r\nPrefer: respond-async, x\r\n", &nobody);
-    assert_true(y.prefer == HTTP_PREFER_MINIMAL && y.is_async && y.same_as[0] == '\0');
+    assert_true(y.prefer == HTTP_PREFER_MINIMAL && y.is_async && y.ask.is_strict && !x.ask.is_strict && y.same_as[0] == '\0');
 }
 
 static void test_secrets(void **state)

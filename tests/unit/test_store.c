@@ -171,13 +171,46 @@ static void finds_duplicates(void **state)
         assert_int_equal(id, 0);
         assert_false(reused);
     }
+    int64_t n = -1;
+    OK(store_count_key(p->q, &facility, 0, &n, &p->e));
+    assert_int_equal(n, 0);
+    OK(store_count_key(p->q, &other, T0, &n, &p->e));       /* of this key, whatever the content */
+    assert_int_equal(n, 1);
+    OK(store_count_key(p->q, &other, T0 + 1, &n, &p->e));
+    assert_int_equal(n, 0);
     m.state = MESSAGE_REFUSED;
     OK(store_put_message(p->q, &m, &p->e));
     OK(store_put_message(p->q, &other, &p->e));
+    OK(store_count_key(p->q, &m, 0, &n, &p->e));            /* what was refused does not count */
+    assert_int_equal(n, 2);
     OK(store_find_duplicate(p->q, &m, 0, &id, &st, &reused, &p->e));     /* the newest of the same content, although another came since */
     assert_int_equal(id, m.id);
     assert_int_equal(st, MESSAGE_REFUSED);
     assert_false(reused);
+}
+
+static void due_again_after_the_clock_was_set_back(void **state)
+{
+    struct place *p = *state;
+    struct { enum delivery_state state; int64_t next, want; } row[] = {
+        {DELIVERY_READY, T0 + 3600 * SECOND, T0},  {DELIVERY_READY, T0 - SECOND, T0 - SECOND},  {DELIVERY_WAITING, T0 + 3600 * SECOND, T0 + 60 * SECOND},
+        {DELIVERY_WAITING, T0 + 800 * SECOND, T0 + 800 * SECOND}, {DELIVERY_HELD, T0 + 3600 * SECOND, T0 + 3600 * SECOND}};
+    int64_t m = put(p, "M1"), id[5];
+    for (size_t i = 0; i < 5; i++) {
+        struct delivery d = delivery_of(m, (unsigned)i + 1, row[i].state);
+        d.next_us = row[i].next;
+        OK(store_put_delivery(p->q, &d, &p->e));
+        id[i] = d.id;
+        delivery_clear(&d);
+    }
+    OK(store_rewind_due(p->q, "godata", T0, 900 * SECOND, 60 * SECOND, &p->e));
+    OK(store_commit(p->q, &p->e));
+    for (size_t i = 0; i < 5; i++) {
+        struct delivery d;
+        OK(store_get_delivery(p->q, id[i], &d, &p->e));
+        assert_true(d.next_us == row[i].want);
+        delivery_clear(&d);
+    }
 }
 
 static void finds_due_in_order(void **state)
@@ -197,17 +230,20 @@ static void finds_due_in_order(void **state)
         id[i] = d.id;
         delivery_clear(&d);
     }
-    OK(store_find_due(p->q, "godata", T0 + 50, 10, &v, &n, &p->e));
+    OK(store_find_due(p->q, "godata", T0 + 50, NULL, 0, 10, &v, &n, &p->e));
     assert_int_equal(n, 3);
     assert_int_equal(v[0].id, id[1]);
     assert_int_equal(v[1].id, id[4]);
     assert_int_equal(v[2].id, id[0]);
     assert_non_null(strstr(v[0].body, "S-77"));
     deliveries_free(v, n);
-    OK(store_find_due(p->q, "godata", T0 + 50, 1, &v, &n, &p->e));
+    OK(store_find_due(p->q, "godata", T0 + 50, NULL, 0, 1, &v, &n, &p->e));
     assert_int_equal(n, 1);
     deliveries_free(v, n);
-    OK(store_find_due(p->q, "nobody", T0 + 50, 10, &v, &n, &p->e));
+    OK(store_find_due(p->q, "godata", T0 + 50, (const char *[]){"godata/s:S-77"}, 1, 10, &v, &n, &p->e));
+    assert_int_equal(n, 0);                     /* the only lane is left out */
+    deliveries_free(v, n);
+    OK(store_find_due(p->q, "nobody", T0 + 50, NULL, 0, 10, &v, &n, &p->e));
     assert_int_equal(n, 0);
     deliveries_free(v, n);
     assert_true(store_next_due(p->q, "godata") == T0 + 10);
@@ -357,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_due_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_open_by_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_targets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(due_again_after_the_clock_was_set_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_small_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rollback_takes_everything_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(recovers_claimed, set_up, tear_down),

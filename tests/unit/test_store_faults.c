@@ -193,11 +193,15 @@ static void full_disk_refuses_and_goes_on(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     unsigned kept = fill(p, raw, 200);
     check_full(p, kept, 200);
+    assert_int_equal(store_count(p->q, "a channel that is new", "received", 1, &p->e), 0);
     assert_int_equal(fill(p, raw, 200), 0);     /* refused again, politely */
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(fill(p, raw, 3), 3);       /* room again: no restart needed */
     assert_int_equal(sum_of(p, SUM_MESSAGES, "stored", "messages"), kept + 3);
+    assert_int_equal(store_count(p->q, "a channel that is new", "received", 1, &p->e), 0);
+    assert_int_equal(store_commit(p->q, &p->e), 0);
     reopen(p);
+    assert_int_equal(sum_of(p, SUM_FRAMES, "a channel that is new", "received"), 1);   /* its word was lost with the refused batch */
     assert_int_equal(sum_of(p, SUM_FRAMES, "lab", "received"), kept + 3);
     free(raw);
 }
