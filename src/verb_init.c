@@ -114,13 +114,13 @@ static char *ask_password(void)
 {
     struct termios old, quiet;
     bool is_tty = tcgetattr(STDIN_FILENO, &old) == 0;
-    fputs("Password of that account (it is not shown): ", stdout);
-    fflush(stdout);
-    if (is_tty) {
+    if (is_tty) {                       /* before the question: what is typed right behind it is neither shown nor thrown away */
         quiet = old;
         quiet.c_lflag &= ~(tcflag_t)ECHO;
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     }
+    fputs("Password of that account (it is not shown): ", stdout);
+    fflush(stdout);
     char *said = read_line();
     if (is_tty) {
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);

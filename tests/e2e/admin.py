@@ -298,8 +298,8 @@ def test_init_asks_on_a_terminal():
             if said < len(answers) and re.search(answers[said][0] + r'[^\n]*: $', seen):
                 os.write(fd, answers[said][1].encode() + b'\n')
                 said += 1
+        os.close(fd)            # ends it, if it still asks
         _, status = os.waitpid(pid, 0)
-        os.close(fd)
         expect(os.waitstatus_to_exitcode(status) == 0 and said == len(answers), 'init', seen)
         expect('not-to-be-seen' not in seen, 'the password is shown', seen)
         text = open(os.path.join(folder, 'labrelay.conf')).read()
