@@ -134,7 +134,8 @@ class Run:
         verify = self.rig.json('verify', ok=(0, 1))
         if not verify['balanced']:
             raise rig.Failed('verify: ' + json.dumps(verify))
-        return {'messages': {k: sorted(map(repr, v)) for k, v in sorted(out.items())}, 'sandbox': labs}
+        # a refusal whose answer was lost is refused again when the sender repeats it (STANDARDS 3.7): twice is the same end
+        return {'messages': {k: sorted(set(map(repr, v)) if all(state != 'stored' for state, _ in v) else map(repr, v)) for k, v in sorted(out.items())}, 'sandbox': labs}
 
 
 def learn():
