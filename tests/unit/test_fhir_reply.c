@@ -23,7 +23,7 @@ static const char *text_at(json_t *j, const char *path)     /* "entry.1.response
     while (*path) {
         size_t n = strcspn(path, ".");
         (void)snprintf(name, sizeof name, "%.*s", (int)n, path);
-        j = json_is_array(j) ? json_array_get(j, (size_t)atol(name)) : json_object_get(j, name);
+        j = json_is_array(j) ? json_array_get(j, (size_t)strtoul(name, NULL, 10)) : json_object_get(j, name);
         path += n + (path[n] == '.');
     }
     return json_is_string(j) ? json_string_value(j) : "";
