@@ -40,6 +40,12 @@ enum delivery_step {        /* what has to be done next for a delivery */
 /* Ranks of versions of one result with the same issue time: P < F < C. */
 enum version_rank { RANK_REGISTERED = 0, RANK_PRELIMINARY = 1, RANK_FINAL = 2, RANK_CORRECTED = 3, RANK_WITHDRAWN = 4 };
 
+/* delivery.flags; the numbers are on disk */
+#define DELIVERY_IS_PERSON  1u      /* a case or contact, not a lab result */
+#define DELIVERY_IS_LINKED  2u      /* a person chose person_id (`held link`): it is not looked for again */
+#define DELIVERY_IS_FORCED  4u      /* a person said: write it although reason spoke against it (`held release --anyway`) */
+#define DELIVERY_WAS_ASKED  8u      /* Go.Data itself was asked for the person, beside the mirror */
+
 struct delivery {
     int64_t id, message_id;
     unsigned record_index, observation_index;   /* place in the parsed original */
@@ -63,6 +69,7 @@ struct delivery {
     char *person_id, *person_type;  /* after STEP_FIND: GUID and "case" / "contact" */
     char *remote_id;            /* Go.Data lab result id */
     int64_t updated_us;
+    unsigned flags;             /* DELIVERY_… */
 };
 
 void delivery_clear(struct delivery *d);

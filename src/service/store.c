@@ -11,6 +11,7 @@
  *   raw(message, bytes)       its bytes as they arrived, apart so that lists never read them.
  *   hash(dup_key, …)          what find_duplicate needs of a message that was erased inside the duplicate window.
  *   delivery(id, message, …)  narrow, rewritten with every move. key8 = first 8 bytes of the result key: the index holds numbers.
+ *                             flags (DELIVERY_…) since schema 2, with the index delivery_held over what is held, by writer and reason.
  *   delivery_text(id, …)      who, body, detail: written once, rewritten only when they differ. No row: all three empty.
  *   account(message, fate, reason, n)     observations without a delivery (part-of, dropped by place).
  *   fragment(message, first, …) parts of messages that wait for the rest; see store_fragment.c.
@@ -99,6 +100,12 @@ static const char schema_1[] =
     "CREATE TABLE config(id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE);"
     "PRAGMA user_version=1;";
 
+/* Nothing is rewritten: a column with a default and indexes over few rows. */
+static const char schema_2[] =
+    "ALTER TABLE delivery ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX delivery_held ON delivery(writer,reason) WHERE state=3;"
+    "PRAGMA user_version=2;";
+
 static const char *const message_state_names[] = {[MESSAGE_STORED] = "stored", [MESSAGE_REFUSED] = "refused", [MESSAGE_QUARANTINED] = "quarantined"};
 
 const char *message_state_name(enum message_state s)
@@ -162,12 +169,24 @@ static int create(struct store_db *d, struct err *e)
     if (tables != 0)
         return err_set(e, ERR_CONFIG, d->path, "this is an SQLite file, but not a labrelay store: name another path");
     if (db_exec(d, "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", "cannot create", e) != 0 ||
-        db_exec(d, "BEGIN IMMEDIATE; PRAGMA application_id=1281442386", "cannot create", e) != 0 || db_exec(d, schema_1, "cannot create", e) != 0)
+        db_exec(d, "BEGIN IMMEDIATE; PRAGMA application_id=1281442386", "cannot create", e) != 0 || db_exec(d, schema_1, "cannot create", e) != 0 ||
+        db_exec(d, schema_2, "cannot create", e) != 0)
         return -1;
     return db_exec(d, "COMMIT", "cannot create", e);
 }
 
-/* One step per version; falls through to the newest. */
+static int upgrade(struct store_db *d, const char *schema, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    if (db_exec(d, "BEGIN IMMEDIATE", "cannot bring up to date", e) != 0)
+        return -1;
+    if (db_exec(d, schema, "cannot bring up to date", e) == 0 && db_exec(d, "COMMIT", "cannot bring up to date", e) == 0)
+        return 0;
+    (void)db_exec(d, "ROLLBACK", "cannot bring up to date", &ignored);
+    return -1;
+}
+
+/* One step per version. */
 static int migrate(struct store_db *d, struct err *e)
 {
     int64_t version, id;
@@ -180,6 +199,8 @@ static int migrate(struct store_db *d, struct err *e)
     switch (version) {
     case 0:
         return create(d, e);
+    case 1:
+        return upgrade(d, schema_2, e);
     case STORE_VERSION:
         return 0;
     default:

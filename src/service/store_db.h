@@ -10,7 +10,7 @@
 #include "store.h"
 
 #define STORE_APPLICATION_ID 0x4c614252 /* "LaBR" in the file's header */
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 enum store_stmt {
     ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
@@ -79,7 +79,7 @@ void word_forget(struct store_db *d);                               /* after a r
 /* The columns of a delivery in the order delivery_from_row() reads them, for SELECTs over delivery d LEFT JOIN delivery_text t. */
 #define DELIVERY_COLUMNS \
     "d.id,d.message,d.record,d.observation,d.parts,d.path,d.route,d.config,d.writer,d.lane,d.key,d.issued_us,d.rank,d.state,d.step," \
-    "d.tries,d.next_us,d.reason,d.person_id,d.person_type,d.remote_id,d.updated_us,t.who,t.body,t.detail"
+    "d.tries,d.next_us,d.reason,d.person_id,d.person_type,d.remote_id,d.updated_us,t.who,t.body,t.detail,d.flags"
 #define DELIVERY_FROM " FROM delivery d LEFT JOIN delivery_text t ON t.id=d.id "
 int  delivery_from_row(struct store_db *d, sqlite3_stmt *s, struct delivery *out, struct err *e);
 /* All rows of s into a heap array. */

@@ -157,7 +157,7 @@ static bool has_text(const struct delivery *d)
     return (d->who && *d->who) || (d->body && *d->body) || (d->detail && *d->detail);
 }
 
-/* Binds 1..23; the order is that of ST_PUT_DELIVERY and ST_UPDATE_DELIVERY. */
+/* Binds 1..24; the order is that of ST_PUT_DELIVERY and ST_UPDATE_DELIVERY. */
 static void bind_delivery(sqlite3_stmt *s, const struct delivery *d, const int64_t word[4], unsigned char key[32])
 {
     bind_int(s, 1, d->id);
@@ -186,6 +186,7 @@ static void bind_delivery(sqlite3_stmt *s, const struct delivery *d, const int64
     bind_int(s, 21, word[3]);
     bind_text(s, 22, d->remote_id);
     bind_int(s, 23, d->updated_us);
+    bind_int(s, 24, (int64_t)d->flags);
 }
 
 static int write_delivery(struct store *q, const struct delivery *d, bool is_new, struct err *e)

@@ -75,6 +75,8 @@ static int check_version(struct store_db *d, struct err *e)
         return err_set(e, ERR_CONFIG, d->path, "this is not a labrelay store");
     if (version > STORE_VERSION)
         return err_set(e, ERR_BUG, d->path, "the store was written by a newer labrelay (schema %lld, this one knows %d): use that version", (long long)version, STORE_VERSION);
+    if (version < STORE_VERSION)
+        return err_set(e, ERR_CONFIG, d->path, "the store was written by an older labrelay: `labrelay run` brings it up to date");
     return 0;
 }
 

@@ -25,12 +25,12 @@ static const char *const sql[STORE_STMTS] = {
     [ST_COUNT_KEY] = "SELECT (SELECT count(*) FROM message WHERE dup_key=?1 AND received_us>=?2 AND state=?3)"
                      " + (SELECT count(*) FROM hash WHERE dup_key=?1 AND received_us>=?2 AND state=?3)",
     [ST_PUT_DELIVERY] = "INSERT INTO delivery(id,message,record,observation,parts,path,route,config,writer,lane,key8,key,issued_us,rank,state,step,tries,"
-                        "next_us,reason,person_id,person_type,remote_id,updated_us)"
-                        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
+                        "next_us,reason,person_id,person_type,remote_id,updated_us,flags)"
+                        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)",
     [ST_PUT_TEXT] = "INSERT INTO delivery_text(id,who,body,detail) VALUES(?1,?2,?3,?4)",
     [ST_UPDATE_DELIVERY] = "UPDATE delivery SET message=?2,record=?3,observation=?4,parts=?5,path=?6,route=?7,config=?8,writer=?9,lane=?10,key8=?11,key=?12,"
                            "issued_us=?13,rank=?14,state=?15,step=?16,tries=?17,next_us=?18,reason=?19,person_id=?20,person_type=?21,remote_id=?22,"
-                           "updated_us=?23 WHERE id=?1",
+                           "updated_us=?23,flags=?24 WHERE id=?1",
     [ST_UPDATE_TEXT] = "INSERT INTO delivery_text(id,who,body,detail) VALUES(?1,?2,?3,?4) ON CONFLICT(id) DO UPDATE SET"
                        " who=excluded.who,body=excluded.body,detail=excluded.detail"
                        " WHERE who IS NOT excluded.who OR body IS NOT excluded.body OR detail IS NOT excluded.detail",
@@ -470,7 +470,7 @@ int delivery_from_row(struct store_db *d, sqlite3_stmt *s, struct delivery *out,
         .state = (enum delivery_state)sqlite3_column_int(s, 13), .step = (enum delivery_step)sqlite3_column_int(s, 14),
         .tries = sqlite3_column_int(s, 15), .next_us = sqlite3_column_int64(s, 16), .reason = xstrdup(reason), .person_id = column_text(s, 18),
         .person_type = xstrdup(type), .remote_id = column_text(s, 20), .updated_us = sqlite3_column_int64(s, 21), .who = column_text(s, 22),
-        .body = column_text(s, 23), .detail = column_text(s, 24)};
+        .body = column_text(s, 23), .detail = column_text(s, 24), .flags = (unsigned)sqlite3_column_int64(s, 25)};
     return 0;
 }
 

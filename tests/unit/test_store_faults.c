@@ -290,6 +290,27 @@ static void run_sql(const char *path, const char *sql)
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* A store of the first version: what it lacked is added, what it held stays. */
+static void brings_an_old_store_up_to_date(void **state)
+{
+    struct place *p = *state;
+    struct store_reader *r;
+    store_close(p->q);
+    p->q = NULL;
+    run_sql(p->path, "DROP INDEX delivery_held; ALTER TABLE delivery DROP COLUMN flags; PRAGMA user_version=1");
+    assert_int_equal(store_reader_open(&r, p->path, &p->e), -1);
+    assert_non_null(strstr(p->e.text, "older"));
+    p->e = (struct err)ERR_INIT;
+    assert_int_equal(store_open(&p->q, &p->conf, &p->e), 0);
+    assert_int_equal(store_reader_open(&r, p->path, &p->e), 0);
+    struct delivery *v = NULL;
+    size_t n = 0;
+    struct store_filter f = {.limit = 10};
+    assert_int_equal(store_list_deliveries(r, &f, &v, &n, &p->e), 0);
+    deliveries_free(v, n);
+    store_reader_close(r);
+}
+
 static void refuses_what_is_no_store_of_ours(void **state)
 {
     struct place *p = *state;
@@ -297,13 +318,13 @@ static void refuses_what_is_no_store_of_ours(void **state)
     FILE *f;
     store_close(p->q);
     p->q = NULL;
-    run_sql(p->path, "PRAGMA user_version=2");
+    run_sql(p->path, "PRAGMA user_version=1000");
     assert_int_equal(store_open(&p->q, &p->conf, &p->e), -1);
     assert_int_equal(p->e.kind, ERR_BUG);
     assert_non_null(strstr(p->e.text, "newer"));
     assert_int_equal(store_reader_open(&r, p->path, &p->e), -1);
     assert_int_equal(p->e.kind, ERR_BUG);
-    run_sql(p->path, "PRAGMA user_version=1; PRAGMA application_id=7");
+    run_sql(p->path, "PRAGMA user_version=2; PRAGMA application_id=7");
     assert_int_equal(store_open(&p->q, &p->conf, &p->e), -1);
     assert_int_equal(p->e.kind, ERR_CONFIG);
     assert_non_null(strstr(p->e.text, "not a labrelay store"));
@@ -343,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_file_system_refuses_and_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_second_engine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_for_the_owner_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(brings_an_old_store_up_to_date, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_store_of_ours, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("store_faults", tests, NULL, NULL);
