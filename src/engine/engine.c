@@ -28,21 +28,6 @@
 #define PATIENCE 40                 /* times commit-delay, when nobody waits for the answer … */
 #define PATIENT_MAX_US 200000LL     /* … and at most this */
 
-/* The zone that the parser's options name, if any. */
-static int load_zone(const struct parser_conf *p, struct zone **out, struct err *e)
-{
-    for (size_t k = 0; k < p->ops->options.n; k++) {
-        const struct option_row *row = &p->ops->options.rows[k];
-        char *name;
-        if (row->type != OPT_ZONE)
-            continue;
-        memcpy(&name, (const char *)p->options + row->offset, sizeof name);
-        if (name)
-            return zone_load(out, name, e);
-    }
-    return 0;
-}
-
 /* After the clock was set back nothing may wait for the time that it showed before. */
 static int rewind_due(struct engine *g, int64_t now, struct err *e)
 {
@@ -73,9 +58,8 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
     g->zones = xcalloc(g->conf->n_listeners, sizeof(struct zone *));
     for (size_t i = 0; i < g->conf->n_listeners; i++) {
         const struct listener_conf *lc = &g->conf->listeners[i];
-        for (size_t p = 0; p < lc->n_parsers; p++)
-            if (!g->zones[i] && load_zone(&lc->parsers[p], &g->zones[i], e))
-                return err_prefix(e, "listen \"%s\"", lc->name);
+        if (decide_zone(lc, &g->zones[i], e))
+            return err_prefix(e, "listen \"%s\"", lc->name);
     }
     for (size_t i = 0; i < g->conf->n_writers; i++)
         if (g->conf->writers[i].settle_unknown_us > g->settle_us)

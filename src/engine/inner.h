@@ -6,9 +6,8 @@
 #define LABRELAY_ENGINE_INNER_H
 #include "control.h"
 #include "courier.h"
+#include "decide.h"
 #include "engine.h"
-#include "rule.h"
-#include "zone.h"
 
 #define ACTIVE_MAX 256              /* deliveries of a writer held in memory; the rest waits in the store */
 #define LANE_HASH 1024

@@ -72,14 +72,6 @@ static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw
     return 0;
 }
 
-static int64_t issued_of(const struct zone *z, const struct record *r, const struct rec_observation *o, int64_t received_us)
-{
-    int64_t us;
-    if (zone_ts_us(z, &r->report.issued_at, &us) || zone_ts_us(z, &o->analysed_at, &us) || zone_ts_us(z, &r->message->sent_at, &us))
-        return us;
-    return received_us;
-}
-
 /* A new version meets the open ones of its key. Sets d->state/reason when it does not go ahead. */
 static int meet_open_versions(struct engine *g, struct delivery *d, struct err *e)
 {
@@ -140,68 +132,41 @@ static char *dup_span(struct span s)
     return xstrndup(s.n ? s.p : "", s.n);
 }
 
-/* Rules and body of one observation. A cap that is reached holds this observation and nothing else. */
-static int decide(struct engine *g, const struct record *r, const struct rec_observation *o, struct rule_result *rr, struct built *b, struct err *e)
-{
-    if (!g->work)
-        g->work = arena_new(WORK_BYTES);
-    arena_reset(g->work);
-    if (rule_run(g->conf->rules, r, o, g->work, rr, NULL, e) == 0) {
-        const struct writer_conf *wc = rr->writer && rr->action != RULE_DROP ? config_writer_find(g->conf, rr->writer) : NULL;
-        if (!wc || wc->ops->build(wc->options, r, o, &rr->lab, g->work, b, e) == 0)
-            return 0;
-    }
-    if (e->kind != ERR_LIMIT)
-        return -1;
-    *e = ERR_INIT;
-    *rr = (struct rule_result){.action = RULE_HOLD, .route = rr->route, .reason = "TOO_LARGE"};
-    *b = (struct built){.hold = NULL};
-    return 0;
-}
-
 static int deliver_observation(struct engine *g, struct pending_frame *pf, int64_t message_id, const struct record *r, unsigned ri, unsigned oi, struct err *e)
 {
     const struct rec_observation *o = &r->observations[oi];
-    struct rule_result rr;
-    struct built b = {.hold = NULL};
+    struct decision x;
     struct delivery d = {0};
+    char lane[256];
     int rc = -1;
-    if (decide(g, r, o, &rr, &b, e))
+    if (!g->work)
+        g->work = arena_new(WORK_BYTES);
+    arena_reset(g->work);
+    if (decide_observation(g->conf, r, o, g->work, &x, NULL, e))
         return -1;
-    if (rr.action == RULE_DROP)
-        return store_account(g->env.store, message_id, "dropped", rr.reason, o->parts, e);
+    if (x.rule.action == RULE_DROP)
+        return store_account(g->env.store, message_id, "dropped", x.reason, o->parts, e);
 
-    const struct writer_conf *wc = rr.writer ? config_writer_find(g->conf, rr.writer) : NULL;
     d.message_id = message_id;
     d.record_index = ri;
     d.observation_index = oi;
     d.parts = o->parts;
     d.path = dup_span(o->path);
-    d.route = xstrdup(rr.route ? rr.route : "");
+    d.route = xstrdup(x.rule.route ? x.rule.route : "");
     d.config = g->config_number;
-    d.writer = xstrdup(wc ? wc->name : "");
-    d.result_key = dup_span(b.result_key);
-    d.issued_us = issued_of(g->zones[pf->f->listener_index], r, o, pf->f->received_us);
-    d.rank = rr.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
-    d.who = dup_span(b.who);
-    d.body = rr.action == RULE_SEND_LAB ? dup_span(b.body) : xstrdup(""); /* half a body must never be released */
+    d.writer = xstrdup(x.writer ? x.writer->name : "");
+    d.result_key = dup_span(x.built.result_key);
+    d.issued_us = decide_issued_us(g->zones[pf->f->listener_index], r, o, pf->f->received_us);
+    d.rank = x.rule.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
+    d.who = dup_span(x.built.who);
+    d.body = dup_span(x.body);
     d.step = STEP_FIND;
     d.next_us = pf->f->received_us;
-    d.state = DELIVERY_READY;
+    d.state = x.reason ? DELIVERY_HELD : DELIVERY_READY;
     d.updated_us = pf->f->received_us;
-    if (rr.action == RULE_HOLD || b.hold) {
-        d.state = DELIVERY_HELD;
-        d.reason = xstrdup(rr.action == RULE_HOLD ? rr.reason : b.hold);
-        d.detail = dup_span(span_has(rr.table_key) ? rr.table_key : rr.action == RULE_HOLD ? rr.detail : b.hold_detail);
-    } else {
-        d.reason = xstrdup("");
-        d.detail = xstrdup("");
-    }
-    char lane[256];
-    if (span_has(b.lane_hint))
-        (void)snprintf(lane, sizeof lane, "%s/s:%.*s", d.writer, SPAN_ARG(b.lane_hint));
-    else
-        (void)snprintf(lane, sizeof lane, "%s/m:%lld", d.writer, (long long)message_id);
+    d.reason = xstrdup(x.reason ? x.reason : "");
+    d.detail = dup_span(x.detail);
+    decide_lane(&x, message_id, lane, sizeof lane);
     d.lane = xstrdup(lane);
     d.person_id = xstrdup("");
     d.person_type = xstrdup("");

@@ -1,0 +1,73 @@
+/*
+ * NAME decide - rules and body of one observation, in one place for all who need the answer.
+ * DIAGNOSTICS ERR_BUG only; what is too large becomes a hold.
+ */
+#include "decide.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int run(const struct config *c, const struct record *r, const struct rec_observation *o, struct arena *a, struct decision *out,
+               struct rule_trace *trace, struct err *e)
+{
+    if (rule_run(c->rules, r, o, a, &out->rule, trace, e))
+        return -1;
+    out->writer = out->rule.writer ? config_writer_find(c, out->rule.writer) : NULL;
+    if (!out->writer || out->rule.action == RULE_DROP)
+        return 0;
+    return out->writer->ops->build(out->writer->options, r, o, &out->rule.lab, a, &out->built, e);
+}
+
+int decide_observation(const struct config *c, const struct record *r, const struct rec_observation *o, struct arena *a, struct decision *out,
+           struct rule_trace *trace, struct err *e)
+{
+    *out = (struct decision){.writer = NULL};
+    if (run(c, r, o, a, out, trace, e)) {
+        if (e->kind != ERR_LIMIT)
+            return -1;
+        *e = ERR_INIT;
+        *out = (struct decision){.rule = {.action = RULE_HOLD, .route = out->rule.route, .writer = out->rule.writer, .reason = "TOO_LARGE"}, .writer = out->writer};
+    }
+    if (out->rule.action == RULE_SEND_LAB) {
+        out->reason = out->built.hold;
+        out->detail = out->built.hold ? out->built.hold_detail : SPAN_ABSENT;
+        out->body = out->built.body;
+    } else {
+        out->reason = out->rule.reason;
+        out->detail = span_has(out->rule.table_key) ? out->rule.table_key : out->rule.detail;
+    }
+    return 0;
+}
+
+int64_t decide_issued_us(const struct zone *z, const struct record *r, const struct rec_observation *o, int64_t received_us)
+{
+    int64_t us;
+    if (zone_ts_us(z, &r->report.issued_at, &us) || zone_ts_us(z, &o->analysed_at, &us) || zone_ts_us(z, &r->message->sent_at, &us))
+        return us;
+    return received_us;
+}
+
+void decide_lane(const struct decision *d, int64_t message_id, char *out, size_t n)
+{
+    const char *writer = d->writer ? d->writer->name : "";
+    if (span_has(d->built.lane_hint))
+        (void)snprintf(out, n, "%s/s:%.*s", writer, SPAN_ARG(d->built.lane_hint));
+    else
+        (void)snprintf(out, n, "%s/m:%lld", writer, (long long)message_id);
+}
+
+int decide_zone(const struct listener_conf *lc, struct zone **out, struct err *e)
+{
+    *out = NULL;
+    for (size_t p = 0; p < lc->n_parsers && !*out; p++)
+        for (size_t k = 0; k < lc->parsers[p].ops->options.n; k++) {
+            const struct option_row *row = &lc->parsers[p].ops->options.rows[k];
+            char *name;
+            if (row->type != OPT_ZONE)
+                continue;
+            memcpy(&name, (const char *)lc->parsers[p].options + row->offset, sizeof name);
+            if (name)
+                return zone_load(out, name, e);
+        }
+    return 0;
+}
