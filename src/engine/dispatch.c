@@ -35,7 +35,7 @@ static void memory_put(void *ctx, const char *writer, const char *key, int64_t v
 
 int dispatch_open(struct engine *g, struct err *e)
 {
-    struct writer_memory mem = {.ctx = g, .get = memory_get, .put = memory_put};
+    struct writer_memory mem = {.ctx = g, .store = g->env.store, .get = memory_get, .put = memory_put};
     g->n_writers = g->conf->n_writers;
     g->writers = xcalloc(g->n_writers, sizeof *g->writers);
     for (size_t i = 0; i < g->n_writers; i++) {

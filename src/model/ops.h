@@ -142,8 +142,10 @@ struct writer_status {
     char detail[200];
     int64_t until_us;                               /* paused until; 0: until somebody acts */
 };
+struct store;
 struct writer_memory {                              /* small durable values of a writer; backed by the store, engine thread only */
     void *ctx;
+    struct store *store;                            /* for writers with tables of their own (a mirror); NULL in tests: memory only */
     int64_t (*get)(void *ctx, const char *writer, const char *key, int64_t def);
     void (*put)(void *ctx, const char *writer, const char *key, int64_t v);      /* in the open batch */
 };
