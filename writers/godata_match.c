@@ -7,6 +7,7 @@
  * DIAGNOSTICS NO_MATCH NO_IDENTITY AMBIGUOUS_PERSON IDENTITY_CONFLICT CONTACT_RESULTS_OFF CONTACT_OF_CONTACT; the evidence names, per
  * candidate, which field agreed. Values stand in the evidence only, never in reason, detail or log.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +56,7 @@ static struct span document_code(struct span type)
 
 static enum godata_role role_of(struct span name)
 {
-    static const enum godata_role all[] = {GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT};
+    static const enum godata_role all[] = {GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT, GODATA_BY_QUESTIONNAIRE};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (span_is(name, godata_role_name(all[i])))
             return all[i];
@@ -81,6 +82,26 @@ static void collect_keys(struct search *s)
 
 /* ---- comparing ---- */
 
+/* {"VARIABLE":[{"value":…}]}: texts as they stand, whole numbers by their digits. */
+static bool is_answer(const json_t *answers, const struct key *k)
+{
+    char variable[GODATA_VARIABLE_MAX];
+    const json_t *v;
+    size_t i;
+    if (k->document.n >= sizeof variable)
+        return false;
+    memcpy(variable, k->document.p, k->document.n);
+    variable[k->document.n] = '\0';
+    json_array_foreach(json_object_get(answers, variable), i, v) {
+        const json_t *value = json_object_get(v, "value");
+        int64_t number;
+        if (json_is_string(value) ? span_eq(span_trim(godata_json_text(v, "value")), k->value)
+                                  : json_is_integer(value) && span_int(k->value, &number) && number == json_integer_value(value) && k->value.p[0] != '0')
+            return true;
+    }
+    return false;
+}
+
 static bool key_fits(const struct key *k, const json_t *person)
 {
     const json_t *d;
@@ -93,6 +114,7 @@ static bool key_fits(const struct key *k, const json_t *person)
             if (span_eq(span_trim(godata_json_text(d, "number")), k->value) && span_eq(document_code(godata_json_text(d, "type")), k->document))
                 return true;
         return false;
+    case GODATA_BY_QUESTIONNAIRE: return is_answer(json_object_get(person, "questionnaireAnswers"), k);
     case GODATA_BY_SAMPLE:
     case GODATA_IGNORE: return false;
     }
@@ -370,6 +392,20 @@ static void add_condition(struct buf *b, const char *field, struct span value)
     buf_addc(b, '}');
 }
 
+static void add_answer_conditions(struct buf *b, const struct key *key)
+{
+    char field[GODATA_VARIABLE_MAX + 64];
+    int64_t number;
+    (void)snprintf(field, sizeof field, "questionnaireAnswers.%.*s.value", SPAN_ARG(key->document));
+    add_condition(b, field, key->value);
+    if (span_int(key->value, &number) && key->value.p[0] != '0' && key->value.n < 16) {
+        buf_addc(b, ',');
+        buf_addc(b, '{');
+        buf_json_kint(b, field, number);
+        buf_addc(b, '}');
+    }
+}
+
 /* The body of POST …/filter; false when there is nothing to look for. */
 static bool make_filter(const struct search *s, const json_t *samples, struct buf *b)
 {
@@ -393,6 +429,8 @@ static bool make_filter(const struct search *s, const json_t *samples, struct bu
             buf_json_opt(b, "number", key->value);
             buf_adds(b, "}}}");
             buf_clear(&type);
+        } else if (key->role == GODATA_BY_QUESTIONNAIRE) {
+            add_answer_conditions(b, key);
         } else {
             add_condition(b, key->role == GODATA_BY_ID ? "id" : "visualId", key->value);
         }
@@ -407,7 +445,7 @@ static bool make_filter(const struct search *s, const json_t *samples, struct bu
             has = true;
         }
     }
-    buf_adds(b, "]},\"fields\":[\"id\",\"visualId\",\"documents\",\"firstName\",\"middleName\",\"lastName\",\"dob\",\"gender\",\"deleted\"],\"limit\":");
+    buf_adds(b, "]},\"fields\":[\"id\",\"visualId\",\"documents\",\"firstName\",\"middleName\",\"lastName\",\"dob\",\"gender\",\"questionnaireAnswers\",\"deleted\"],\"limit\":");
     buf_add_int(b, LIMIT);
     buf_adds(b, "}}");
     return has && !b->is_full;

@@ -55,6 +55,12 @@ bool godata_mirror_is_loaded(const struct godata_mirror *m)
     return false;
 }
 
+bool godata_mirror_is_possible(const struct godata_mirror *m)
+{
+    (void)m;
+    return false;
+}
+
 int64_t godata_mirror_seen_us(const struct godata_mirror *m)
 {
     (void)m;

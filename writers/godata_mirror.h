@@ -21,6 +21,8 @@ void godata_mirror_close(struct godata_mirror *m);      /* NULL is fine */
 int  godata_mirror_set_outbreak(struct godata_mirror *m, struct span outbreak_id, struct span case_mask, struct span contact_mask, struct span coc_mask,
                                 struct err *e);
 bool godata_mirror_is_loaded(const struct godata_mirror *m);        /* the first load is complete, persons and lab results */
+/* Are both lists read, or being read for the first time? false: the account may not read one of them (or nothing reads them). */
+bool godata_mirror_is_possible(const struct godata_mirror *m);
 /* Our clock at the start of the last complete round of polls: all that Go.Data had then is in. 0: none yet in this process. */
 int64_t godata_mirror_seen_us(const struct godata_mirror *m);
 /* Somebody waits for a round that starts from now on. Rounds start at most once a second. */

@@ -41,6 +41,7 @@ const char *godata_role_name(enum godata_role r)
     case GODATA_BY_VISUAL_ID: return "visual-id";
     case GODATA_BY_DOCUMENT: return "document";
     case GODATA_BY_SAMPLE: return "sample-id";
+    case GODATA_BY_QUESTIONNAIRE: return "questionnaire";
     }
     return "?";
 }
@@ -96,7 +97,8 @@ bool godata_options_match(const struct godata_options *o, enum godata_role role,
         return false;
     for (size_t i = 0; i < o->match.n; i++) {
         const struct godata_match_key *k = &o->match.v[i];
-        if (k->role == role && (role != GODATA_BY_DOCUMENT || !k->document || (document && strcmp(k->document, document) == 0)))
+        bool has_name = role == GODATA_BY_DOCUMENT || role == GODATA_BY_QUESTIONNAIRE;
+        if (k->role == role && (!has_name || !k->document || (document && strcmp(k->document, document) == 0)))
             return true;
     }
     return o->match.n == 0;
@@ -144,27 +146,42 @@ int godata_options_check(const void *options, struct err *e)
 
 /* ---- statements ---- */
 
-/* Reads `visual-id`, `document [TYPE]` …; the words that are allowed are named by `words`. */
+/* It becomes part of a field's name in Go.Data's filters. */
+static bool is_variable(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    return n > 0 && n < GODATA_VARIABLE_MAX && s[n] == '\0';
+}
+
+/* What stands behind `document` or `questionnaire`; `then`, `,` and the end are no names. */
+static int take_name(struct option_args *a, bool is_needed, const char *hint, const char *complaint, char **out)
+{
+    const struct option_word *next = option_peek(a);
+    if (next && next->kind != OPTION_PUNCT && !span_is(next->text, "then"))
+        return option_take_text(a, out);
+    return is_needed ? option_error(a, hint, "%s", complaint) : 0;
+}
+
+/* Reads `visual-id`, `document [TYPE]`, `questionnaire VARIABLE` …; the words that are allowed are named by `words`. */
 static int take_role(struct option_args *a, const char *words, bool needs_document, enum godata_role *role, char **document)
 {
-    static const enum godata_role roles[] = {GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT, GODATA_BY_SAMPLE, GODATA_IGNORE};
+    static const enum godata_role roles[] = {GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT, GODATA_BY_QUESTIONNAIRE, GODATA_BY_SAMPLE, GODATA_IGNORE};
     int i = 0;
     *document = NULL;
     if (option_take_choice(a, words, &i) != 0)
         return -1;
     *role = roles[i];
+    if (*role == GODATA_BY_QUESTIONNAIRE)
+        return take_name(a, true, "questionnaire national_id", "questionnaire needs the variable of a question of the case investigation form", document) ||
+                       !is_variable(*document) ? option_error(a, "letters, digits, _ and -", "a questionnaire variable has letters, digits, _ and - only") : 0;
     if (*role != GODATA_BY_DOCUMENT)
         return 0;
-    const struct option_word *next = option_peek(a);
-    if (next && next->kind != OPTION_PUNCT && !span_is(next->text, "then")) {
-        char *text = NULL;
-        if (option_take_text(a, &text) != 0)
-            return -1;
-        size_t skip = strncmp(text, GODATA_DOCUMENT_PREFIX, sizeof GODATA_DOCUMENT_PREFIX - 1) == 0 ? sizeof GODATA_DOCUMENT_PREFIX - 1 : 0;
-        *document = xstrdup(text + skip);
-        free(text);
-    } else if (needs_document) {
-        return option_error(a, "document NATIONAL_ID_CARD", "document needs a Go.Data document type behind it");
+    if (take_name(a, needs_document, "document NATIONAL_ID_CARD", "document needs a Go.Data document type behind it", document) != 0)
+        return -1;
+    if (*document && strncmp(*document, GODATA_DOCUMENT_PREFIX, sizeof GODATA_DOCUMENT_PREFIX - 1) == 0) {
+        char *text = xstrdup(*document + sizeof GODATA_DOCUMENT_PREFIX - 1);
+        free(*document);
+        *document = text;
     }
     return 0;
 }
@@ -178,7 +195,7 @@ static int read_match(void *value, struct option_args *a)
         (void)option_accept(a, "then");
         m->v = xreallocarray(m->v, m->n + 1, sizeof *m->v);
         m->v[m->n] = (struct godata_match_key){0};
-        if (take_role(a, "godata-id visual-id document sample-id", false, &m->v[m->n].role, &m->v[m->n].document) != 0)
+        if (take_role(a, "godata-id visual-id document questionnaire sample-id", false, &m->v[m->n].role, &m->v[m->n].document) != 0)
             return -1;
         m->n++;
     } while (option_accept(a, ","));
@@ -220,7 +237,7 @@ static int read_id(void *value, struct option_args *a)
         rc = option_error(a, "id \"GODATA\" \"PI\" is visual-id", "an id statement reads: id \"AUTHORITY\" \"TYPE\" is ROLE");
         goto out;
     }
-    if (take_role(a, "godata-id visual-id document sample-id ignore", true, &r.role, &r.document) != 0)
+    if (take_role(a, "godata-id visual-id document questionnaire sample-id ignore", true, &r.role, &r.document) != 0)
         goto out;
     if (r.role == GODATA_BY_SAMPLE) {
         rc = option_error(a, NULL, "a patient identifier cannot be a sample-id");
@@ -255,13 +272,15 @@ const struct option_row godata_option_rows[GODATA_OPTION_ROWS] = {
     {.name = "outbreak", .type = OPT_TEXT, .offset = AT(outbreak), .is_required = true, .help = "name or id of the outbreak to write to"},
     {.name = "claim-account", .type = OPT_YESNO, .offset = AT(claim_account), .def = "no", .help = "make this outbreak the account's active one when it is not"},
     {.name = "match", .type = OPT_CUSTOM, .offset = AT(match), .custom = read_match, .custom_free = free_match,
-     .syntax = "by KEY, then KEY …", .help = "what finds the person: document TYPE, visual-id, godata-id, sample-id (default: all)"},
+     .syntax = "by KEY, then KEY …", .help = "what finds the person: document TYPE, visual-id, godata-id, questionnaire VARIABLE, sample-id (default: all)"},
     {.name = "no-match", .type = OPT_CUSTOM, .offset = AT(no_match), .custom = read_no_match,
      .syntax = "park[, alarm after TIME]", .help = "what to do when nobody matches (default: park, alarm after 30d)"},
     {.name = "id", .type = OPT_CUSTOM, .offset = AT(ids), .custom = read_id, .custom_free = free_ids, .may_repeat = true,
-     .syntax = "\"AUTHORITY\" \"TYPE\" is ROLE", .help = "what a patient identifier is: visual-id, godata-id, document TYPE or ignore; may repeat"},
+     .syntax = "\"AUTHORITY\" \"TYPE\" is ROLE", .help = "what a patient identifier is: visual-id, godata-id, document TYPE, questionnaire VARIABLE or ignore; may repeat"},
     {.name = "sample-window", .type = OPT_DURATION, .offset = AT(sample_window_us), .min = INT64_C(86400) * 1000000, .max = INT64_C(3650) * 86400 * 1000000,
      .def = "60d", .help = "a sample id known in Go.Data counts only when the samples are this close in time"},
+    {.name = "demographics", .type = OPT_CHOICE, .offset = AT(demographics), .choices = "candidates strong", .def = "candidates",
+     .help = "without an identifier: only candidates for a person to confirm, or `strong`: all names, full birth date and sex of one person alone decide"},
     {.name = "contact-results", .type = OPT_YESNO, .offset = AT(contact_results), .def = "no", .help = "write to contacts even if the outbreak does not show their results"},
     {.name = "timeout", .type = OPT_DURATION, .offset = AT(timeout_us), .min = 1000000, .max = INT64_C(600) * 1000000, .def = "30s", .help = "time for one request"},
     {.name = "insecure", .type = OPT_YESNO, .offset = AT(insecure), .def = "no", .help = "allow http:// to other machines and unverified certificates"},

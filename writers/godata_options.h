@@ -7,20 +7,22 @@
 #include "ops.h"
 
 #define GODATA_PREFIX "LNG_REFERENCE_DATA_CATEGORY_"
+#define GODATA_VARIABLE_MAX 128     /* of a questionnaire, with its end */
 #define GODATA_DOCUMENT_PREFIX GODATA_PREFIX "DOCUMENT_TYPE_"
 
-enum godata_role { GODATA_IGNORE, GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT, GODATA_BY_SAMPLE };
+enum godata_role { GODATA_IGNORE, GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT, GODATA_BY_SAMPLE,
+                   GODATA_BY_QUESTIONNAIRE };
 
 struct godata_id_rule {             /* id "AUTHORITY" "TYPE" is ROLE; "*" is any, "" is none */
     char *authority, *type;
     enum godata_role role;
-    char *document;                 /* short code: NATIONAL_ID_CARD; of GODATA_BY_DOCUMENT */
+    char *document;                 /* short code: NATIONAL_ID_CARD; of GODATA_BY_DOCUMENT. The variable; of GODATA_BY_QUESTIONNAIRE */
 };
 struct godata_ids { struct godata_id_rule *v; size_t n; };
 
 struct godata_match_key {
     enum godata_role role;
-    char *document;                 /* GODATA_BY_DOCUMENT: short code, or NULL for every type */
+    char *document;                 /* GODATA_BY_DOCUMENT: short code, or NULL for every type; GODATA_BY_QUESTIONNAIRE: the variable */
 };
 struct godata_match { struct godata_match_key *v; size_t n; };
 
@@ -33,9 +35,10 @@ struct godata_options {
     struct godata_ids ids;
     int64_t timeout_us, sample_window_us;
     bool claim_account, contact_results, insecure;
+    int demographics;               /* 0 candidates only; 1 strong: name, birth date and sex may decide */
 };
 
-#define GODATA_OPTION_ROWS 12
+#define GODATA_OPTION_ROWS 13
 extern const struct option_row godata_option_rows[GODATA_OPTION_ROWS];
 int godata_options_check(const void *options, struct err *e);
 

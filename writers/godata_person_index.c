@@ -386,6 +386,7 @@ static unsigned find_by_key(const struct godata_people *p, const struct godata_p
     case GODATA_BY_ID: l = list_find(p, key_of(KEY_ID, value, SPAN_ABSENT)); break;
     case GODATA_BY_VISUAL_ID: l = list_find(p, key_of(KEY_VISUAL, value, SPAN_ABSENT)); break;
     case GODATA_BY_DOCUMENT: l = list_find(p, key_of(KEY_DOCUMENT, value, SPAN_ABSENT)); break;
+    case GODATA_BY_QUESTIONNAIRE:           /* as documents of the type "?VARIABLE" */
     case GODATA_BY_SAMPLE:
     case GODATA_IGNORE: return 0;
     }

@@ -21,6 +21,8 @@ static void add_document(struct buf *out, struct span type)
         buf_adds(out, "national ID card number");
     else if (span_is(type, "EXTERNAL_ID"))
         buf_adds(out, "external ID");
+    else if (span_starts(type, "?"))
+        buf_adds(out, "answer to "), buf_add_span(out, span_from(type, 1));
     else if (span_has(type))
         add_lower(out, type), buf_adds(out, " number");
     else
@@ -35,6 +37,7 @@ static void add_key(struct buf *out, const struct godata_subject *s, size_t i)
     case GODATA_BY_VISUAL_ID: buf_adds(out, "case ID"); break;
     case GODATA_BY_DOCUMENT: add_document(out, s->keys[i].document); break;
     case GODATA_BY_SAMPLE: buf_adds(out, "sample ID"); break;
+    case GODATA_BY_QUESTIONNAIRE:
     case GODATA_IGNORE: buf_adds(out, "identifier"); break;
     }
     buf_addc(out, ' ');

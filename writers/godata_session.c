@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "godata_mirror.h"
 #include "godata_reply.h"
 #include "godata_writer.h"
 #include "log.h"
@@ -54,6 +55,9 @@ struct writer {
     bool is_contact_results_active, is_account_good, must_claim;
     json_t *codes;
     int64_t outbreak_due_us, refdata_due_us;
+
+    struct godata_mirror *mirror;
+    int64_t ready_us;                       /* first time that nothing was missing */
 
     const char *reason;                     /* static word; NULL: no pause */
     char reason_room[32], detail[200];
@@ -221,6 +225,8 @@ struct task *godata_next_chore(struct writer *w, int64_t now_us, int64_t *next_u
         return chore_new(w, w->must_claim ? CHORE_CLAIM : CHORE_ACCOUNT);
     if (!w->codes || now_us >= w->refdata_due_us)
         return chore_new(w, CHORE_REFDATA);
+    if (!w->ready_us)
+        w->ready_us = now_us;
     if (w->reason)
         end_pause(w);                       /* its time is over and nothing is missing */
     *next_us = w->outbreak_due_us < w->refdata_due_us ? w->outbreak_due_us : w->refdata_due_us;
@@ -529,6 +535,7 @@ int godata_open(struct writer **out, const char *name, const void *options, cons
     w->o = options;
     if (mem)
         w->mem = *mem;
+    w->mirror = godata_mirror_open(w->mem.store, w->name, w->o);
     *out = w;
     return 0;
 }
@@ -549,6 +556,15 @@ void godata_close(struct writer *w)
     free(w->user_id);
     free(w->outbreak_id);
     json_decref(w->codes);
+    godata_mirror_close(w->mirror);
     free(w->name);
     free(w);
 }
+
+/* ---- for the other files of the writer ---- */
+
+struct godata_mirror *godata_session_mirror(struct writer *w) { return w->mirror; }
+const struct godata_options *godata_session_options(const struct writer *w) { return w->o; }
+int64_t godata_session_ready_us(const struct writer *w) { return w->ready_us; }
+bool godata_session_shows_contacts(const struct writer *w) { return w->is_contact_results_active || w->o->contact_results; }
+bool godata_session_mirrors_contacts(const struct writer *w) { return w->is_contact_results_active; }

@@ -40,4 +40,11 @@ void godata_settle(struct writer *w, struct task *t, int64_t now_us);
 void godata_disarm(struct task *t);
 void godata_resume(struct writer *w);
 void godata_close(struct writer *w);
+
+/* ---- for the other files of the writer; engine thread ---- */
+struct godata_mirror *godata_session_mirror(struct writer *w);
+const struct godata_options *godata_session_options(const struct writer *w);
+int64_t godata_session_ready_us(const struct writer *w);        /* since when the session is complete; 0: not yet */
+bool godata_session_shows_contacts(const struct writer *w);     /* results may be written to contacts */
+bool godata_session_mirrors_contacts(const struct writer *w);   /* Go.Data's list of results shows contacts' results, too */
 #endif

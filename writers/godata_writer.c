@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "godata_build.h"
+#include "godata_whose.h"
 #include "godata_work.h"
 
 /* A code that Go.Data does not have is told before anything is looked for or written. */
@@ -43,6 +44,13 @@ static void perform(struct task *t, struct http_client *http)
     }
 }
 
+static void settle(struct writer *w, struct task *t, int64_t now_us)
+{
+    godata_settle(w, t, now_us);
+    if (t->kind == TASK_STEP)
+        godata_whose_written(w, t);
+}
+
 const struct writer_ops godata_writer = {
     .name = "godata",
     .options = {.rows = godata_option_rows, .n = GODATA_OPTION_ROWS, .size = sizeof(struct godata_options), .check = godata_options_check},
@@ -52,8 +60,12 @@ const struct writer_ops godata_writer = {
     .status = godata_status,
     .arm = godata_arm,
     .perform = perform,
-    .settle = godata_settle,
+    .settle = settle,
     .disarm = godata_disarm,
     .resume = godata_resume,
+    .match = godata_whose_match,
+    .match_reasons = godata_whose_reasons,
+    .changes = godata_whose_changes,
+    .must_look = godata_whose_must_look,
     .close = godata_close,
 };

@@ -74,6 +74,7 @@ void dispatch_close(struct engine *g)
         struct writer_run *w = &g->writers[i];
         while (w->first)
             dispatch_forget(w, w->first);
+        match_close(w);
         if (w->w)
             w->conf->ops->close(w->w);
     }
@@ -359,7 +360,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     t->person_type = xstrdup(d->person_type);
     t->remote_id = xstrdup(d->remote_id);
     t->last_body = xstrdup(target.body ? target.body : "");
-    t->must_look = d->step == STEP_CREATE;
+    t->must_look = d->step == STEP_CREATE && (!w->conf->ops->must_look || w->conf->ops->must_look(w->w, d, now));
     w->conf->ops->arm(w->w, t);
     x->is_busy = true;
     w->n_busy++;
@@ -411,8 +412,10 @@ static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, stru
     note_mode(w, &s);
     if (s.mode != WRITER_READY)
         return 0;
-    if (refill(g, w, now, e))
+    if (match_again(g, w, now, e) || refill(g, w, now, e))
         return -1;
+    w->is_match_late = false;
+    w->match_until_us = clock_mono_us() + MATCH_SLICE_US;
     size_t room = (size_t)w->conf->couriers * 2;
     if (!w->first || w->n_busy >= room)
         return 0;
@@ -426,6 +429,14 @@ static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, stru
             continue;
         if (w->n_busy >= room)
             break;
+        if (x->d.step == STEP_FIND && w->conf->ops->match) {
+            int m = match_delivery(g, w, x, now, e);
+            rc = m < 0 ? -1 : 0;
+            if (m < 0)
+                break;
+            if (m == 1 || (m == 0 && !lane_take(lanes, x->d.lane)))
+                continue;           /* held, to wait, or the person's lane is busy */
+        }
         if (start(g, w, x, now, e)) {
             rc = -1;
             break;
@@ -448,6 +459,8 @@ int64_t dispatch_next_us(struct engine *g, int64_t now)
     int64_t best = -1;
     for (size_t i = 0; i < g->n_writers; i++) {
         struct writer_run *w = &g->writers[i];
+        if (match_is_pending(w, now))
+            return now;
         int64_t due = w->last_mode == WRITER_READY ? store_next_due(g->env.store, w->conf->name) : -1; /* a pause ends by a chore */
         if (due > 0 && due <= now)
             due = now + LOOK_AGAIN_US; /* due already: something in memory or a pause holds it; look again soon */

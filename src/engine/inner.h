@@ -33,6 +33,9 @@ struct writer_run {                 /* a writer of the config, running */
     size_t n_crowded;               /* lanes with much in memory at the last look: more of them may be in the store */
     int64_t delivered, requests;    /* since start */
     enum writer_mode last_mode;
+    struct rematch *rematch;        /* match.c */
+    int64_t match_until_us;         /* clock_mono_us: looks of this turn end then … */
+    bool is_match_late;             /* … and some had to wait for the next */
 };
 
 struct pending_frame {              /* a frame of the open batch: its reply waits for the commit */
@@ -110,6 +113,19 @@ void dispatch_forget(struct writer_run *w, struct active *x);           /* out o
 void dispatch_wake(struct engine *g, const char *writer);               /* something new may be due */
 bool dispatch_is_crowded(struct writer_run *w, const struct active *x); /* its lane has enough in memory without it */
 void dispatch_stop(struct engine *g);                                   /* couriers end; their last answers wait in the inbox */
+
+/* match.c: whose a delivery is, without a request */
+#define MATCH_SLICE_US 5000         /* of an engine turn */
+/* STEP_FIND of x by what the writer knows. 0 go on with a write step, 1 nothing more to do now (held, or to wait), 2 a courier has to ask, -1. */
+int  match_delivery(struct engine *g, struct writer_run *w, struct active *x, int64_t now, struct err *e);
+/* Nobody was found by asking: the delivery is held with what the writer can say about it. */
+void match_hold(struct writer_run *w, struct delivery *d, const struct task *t, int64_t now);
+/* Held deliveries are matched again after the writer learnt something; a slice at a time. */
+int  match_again(struct engine *g, struct writer_run *w, int64_t now, struct err *e);
+bool match_is_pending(const struct writer_run *w, int64_t now);
+void match_close(struct writer_run *w);
+/* The person is known: lane and step follow. */
+void dispatch_set_person(struct writer_run *w, struct delivery *d, const char *id, const char *type);
 
 /* settle.c: what a finished task means for its delivery */
 int  settle_task(struct engine *g, struct task *t, int64_t now, struct err *e);

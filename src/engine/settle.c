@@ -59,23 +59,8 @@ static int finish_write(struct engine *g, struct delivery *d, const char *remote
 
 static void after_find(struct writer_run *w, struct delivery *d, const struct task *t)
 {
-    char lane[256];
-    size_t n = 0;
-    const char *parts[] = {w->conf->name, "/", t->found_id};
-    lane[0] = '\0';
-    for (size_t i = 0; i < 3; i++) {
-        size_t k = strlen(parts[i]);
-        if (n + k >= sizeof lane)
-            k = sizeof lane - 1 - n;
-        memcpy(lane + n, parts[i], k);
-        n += k;
-    }
-    lane[n] = '\0';
-    delivery_set(&d->lane, lane);
-    delivery_set(&d->person_id, t->found_id);
-    delivery_set(&d->person_type, t->found_type);
+    dispatch_set_person(w, d, t->found_id, t->found_type);
     d->state = DELIVERY_READY;
-    d->step = STEP_CREATE; /* decided against the target when its turn comes */
 }
 
 static int apply(struct engine *g, struct writer_run *w, struct delivery *d, const struct task *t, int64_t now, struct err *e)
@@ -128,9 +113,7 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
             d->step = STEP_FIND;
             return 0;
         }
-        d->state = DELIVERY_HELD;
-        delivery_set(&d->reason, t->reason && t->reason[0] ? t->reason : "REJECTED");
-        delivery_set(&d->detail, t->evidence && t->evidence[0] ? t->evidence : t->detail);
+        match_hold(w, d, t, now);
         return 0;
     case VERDICT_UNKNOWN:
         wait_until(d, DELIVERY_WAITING, now + w->conf->settle_unknown_us, t);

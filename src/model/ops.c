@@ -1,4 +1,4 @@
-/* NAME ops - life of a task. No diagnostics. */
+/* NAME ops - life of a task and of a match. No diagnostics. */
 #include "ops.h"
 
 #include <stdlib.h>
@@ -14,4 +14,12 @@ void task_free(struct task *t)
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         free(owned[i]);
     free(t);
+}
+
+void matched_clear(struct matched *m)
+{
+    free(m->person_id);
+    free(m->person_type);
+    free(m->evidence);
+    m->person_id = m->person_type = m->evidence = NULL;
 }

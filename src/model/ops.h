@@ -156,6 +156,21 @@ struct built {
     struct span hold_detail;
 };
 
+/* Whose a delivery is, as far as the writer knows without asking anybody. */
+enum match_state {
+    MATCH_FOUND,                                    /* one person: person_id, person_type */
+    MATCH_HELD,                                     /* reason, evidence */
+    MATCH_ASK,                                      /* a courier has to ask (STEP_FIND) */
+    MATCH_WAIT                                      /* not now: something has to be read first */
+};
+struct matched {
+    enum match_state state;
+    const char *reason;                             /* static word */
+    char *person_id, *person_type, *evidence;       /* heap or NULL; evidence is JSON as task.evidence */
+};
+void matched_clear(struct matched *m);
+enum match_depth { MATCH_BY_KEY, MATCH_WHOLE };     /* by key: a quick look that tells FOUND or nothing; its HELD has no evidence */
+
 struct writer_ops {
     const char *name;                               /* "godata" */
     struct option_table options;
@@ -174,6 +189,14 @@ struct writer_ops {
     void (*settle)(struct writer *w, struct task *t, int64_t now_us);
     void (*disarm)(struct task *t);
     void (*resume)(struct writer *w);               /* an operator said go on */
+    /* Engine thread, no request: at most some milliseconds. NULL: couriers find. Clear *out with matched_clear(). */
+    void (*match)(struct writer *w, const struct delivery *d, enum match_depth depth, int64_t now_us, struct matched *out);
+    /* The reasons of holds that a change at the other side may end, NULL-terminated; with match only. */
+    const char *const *match_reasons;
+    /* Moves whenever something was learnt that may end such a hold; with match only. */
+    uint64_t (*changes)(const struct writer *w);
+    /* Before a create: does it have to look at what stands there? NULL: always. */
+    bool (*must_look)(struct writer *w, const struct delivery *d, int64_t now_us);
     void (*close)(struct writer *w);
 };
 

@@ -71,6 +71,8 @@ int  store_find_open(struct store *q, const char *result_key, struct delivery **
 #define STORE_EXCEPT_MAX 8
 int  store_find_due(struct store *q, const char *writer, int64_t now_us, const char *const *except_lane, size_t n_except, size_t max,
                     struct delivery **v, size_t *n, struct err *e);     /* at most STORE_EXCEPT_MAX lanes are left out */
+/* HELD ones of a writer with this reason and an id above after_id, by id, at most max. */
+int  store_find_held(struct store *q, const char *writer, const char *reason, int64_t after_id, size_t max, struct delivery **v, size_t *n, struct err *e);
 /* The clock was set back: what is ready is due now, and nothing waits longer than most_us: it is due after wait_us instead. */
 int  store_rewind_due(struct store *q, const char *writer, int64_t now_us, int64_t most_us, int64_t wait_us, struct err *e);
 /* Earliest next_us among READY and WAITING of a writer; 0 when none. */

@@ -355,6 +355,21 @@ int store_find_due(struct store *q, const char *writer, int64_t now_us, const ch
     return deliveries_from_rows(&q->d, s, "cannot look for due deliveries", v, n, e);
 }
 
+int store_find_held(struct store *q, const char *writer, const char *reason, int64_t after_id, size_t max, struct delivery **v, size_t *n, struct err *e)
+{
+    int64_t word, reason_word;
+    sqlite3_stmt *s = get_stmt(q, ST_FIND_HELD, e);
+    *v = NULL;
+    *n = 0;
+    if (!s || word_find(&q->d, writer, &word, e) != 0 || word_find(&q->d, reason, &reason_word, e) != 0)
+        return -1;
+    bind_int(s, 1, word);
+    bind_int(s, 2, reason_word);
+    bind_int(s, 3, after_id);
+    bind_int(s, 4, (int64_t)max);
+    return deliveries_from_rows(&q->d, s, "cannot look for held deliveries", v, n, e);
+}
+
 int64_t store_next_due(struct store *q, const char *writer)
 {
     struct err ignored = ERR_INIT;

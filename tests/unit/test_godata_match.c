@@ -22,6 +22,7 @@
 #define VISUAL(v) "{\"role\":\"visual-id\",\"value\":\"" v "\"}"
 #define PASS(v) "{\"role\":\"document\",\"document\":\"PASSPORT\",\"value\":\"" v "\"}"
 #define CARD(v) "{\"role\":\"document\",\"document\":\"NATIONAL_ID_CARD\",\"value\":\"" v "\"}"
+#define ANSWER(v) "{\"role\":\"questionnaire\",\"document\":\"nic\",\"value\":\"" v "\"}"
 #define WHO(ids, more) "{\"ids\":[" ids "]" more "}"
 #define SAMPLE(day) ",\"sample\":\"S1\",\"sample_day\":\"" day "\""
 
@@ -48,6 +49,9 @@ static const struct row rows[] = {
     {"contact, shown", WHO(VISUAL("V2"), ""), "[]", "[" BEN "]", NULL, NULL, NULL, "b", true},
     {"contact, not shown", WHO(VISUAL("V2"), ""), "[]", "[" BEN "]", NULL, NULL, "CONTACT_RESULTS_OFF", NULL, false},
     {"contact of a contact", WHO(VISUAL("V2"), ""), "[]", "[]", "[" BEN "]", NULL, "CONTACT_OF_CONTACT", NULL, true},
+    {"answer to a question", WHO(ANSWER("NIC77"), ""), "[{\"id\":\"q\",\"questionnaireAnswers\":{\"nic\":[{\"value\":\"NIC77\"}]}}]", "[]", NULL, NULL, NULL, "q", false},
+    {"a number as an answer", WHO(ANSWER("77"), ""), "[{\"id\":\"q\",\"questionnaireAnswers\":{\"nic\":[{\"value\":77}]}}]", "[]", NULL, NULL, NULL, "q", false},
+    {"an answer to another question", WHO(ANSWER("77"), ""), "[{\"id\":\"q\",\"questionnaireAnswers\":{\"age\":[{\"value\":77}]}}]", "[]", NULL, NULL, "NO_MATCH", NULL, false},
     {"nobody", WHO(VISUAL("V7"), ""), "[]", "[]", "[]", NULL, "NO_MATCH", NULL, false},
     {"no answers at all", WHO(VISUAL("V7"), ""), NULL, NULL, NULL, NULL, "NO_MATCH", NULL, false},
     {"not searchable", WHO(VISUAL("2026-05-04"), ""), "[{\"id\":\"x\",\"visualId\":\"2026-05-04\"}]", "[]", NULL, NULL, "NO_IDENTITY", NULL, false},

@@ -53,7 +53,7 @@ static void mem_put(void *ctx, const char *writer, const char *key, int64_t v)
 
 static void restart(struct fixture *f)
 {
-    const struct writer_memory mem = {f, mem_get, mem_put};
+    const struct writer_memory mem = {.ctx = f, .get = mem_get, .put = mem_put};
     struct err e = ERR_INIT;
     godata_writer.close(f->w);
     assert_int_equal(godata_writer.open(&f->w, "godata", &f->o, &mem, &e), 0);

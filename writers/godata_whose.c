@@ -1,0 +1,400 @@
+/*
+ * NAME godata_whose - whose a delivery is by the mirror, and whether a create may trust the mirror.
+ *
+ * MATCH  One person by identifiers and nothing that contradicts: found. Several, or a contradiction: held with both sides. Nobody: Go.Data
+ * itself is asked once (a courier's STEP_FIND), and only then it is held, with the nearest candidates. Names alone decide only where the
+ * configuration says `demographics strong`.
+ * FRESH  A look is good while the last round of polls began less than MATCH_FRESH_US ago, after what was just found gone. A create goes without
+ * a look at the server while it began less than WRITE_FRESH_US ago, the mirror shows the person's results at all, and none of them
+ * is ours (K) or of the same sample and test: those are read and compared first.
+ * DIAGNOSTICS NO_MATCH NO_IDENTITY AMBIGUOUS_PERSON IDENTITY_CONFLICT CONTACT_RESULTS_OFF CONTACT_OF_CONTACT
+ */
+#include "godata_whose.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "godata_mirror.h"
+#include "godata_notes.h"
+#include "godata_reply.h"
+#include "godata_session.h"
+#include "log.h"
+#include "xmem.h"
+
+#define SECOND_US INT64_C(1000000)
+#define MATCH_FRESH_US (120 * SECOND_US)
+#define WRITE_FRESH_US (20 * SECOND_US)
+#define LOAD_PATIENCE_US (300 * SECOND_US)  /* so long deliveries wait for the first load; then each asks for itself */
+#define EVIDENCE_MAX ((size_t)64 << 10)
+
+const char *const godata_whose_reasons[] = {"NO_MATCH", "AMBIGUOUS_PERSON", "IDENTITY_CONFLICT", "CONTACT_OF_CONTACT", "CONTACT_RESULTS_OFF", "PERSON_GONE",
+                                            "NO_IDENTITY", NULL};
+
+/* ---- what the message says ---- */
+
+static enum godata_role role_of(struct span name)
+{
+    static const enum godata_role all[] = {GODATA_BY_ID, GODATA_BY_VISUAL_ID, GODATA_BY_DOCUMENT, GODATA_BY_QUESTIONNAIRE};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (span_is(name, godata_role_name(all[i])))
+            return all[i];
+    return GODATA_IGNORE;
+}
+
+/* Answers of a questionnaire are kept with the documents: their type is "?" and the variable. */
+static void as_document(struct godata_whose *x, struct godata_person_key *k)
+{
+    struct buf b;
+    buf_init(&b, 1024);
+    buf_addc(&b, '?');
+    buf_add_span(&b, k->document);
+    k->document = buf_span(&b);
+    k->role = GODATA_BY_DOCUMENT;
+    x->rooms[x->n_rooms++] = buf_take(&b, NULL);
+}
+
+void godata_whose_init(struct godata_whose *x, const struct godata_options *o, const char *who)
+{
+    struct godata_subject *s = &x->subject;
+    const json_t *id;
+    size_t i;
+    *x = (struct godata_whose){.who = json_loads(who && who[0] ? who : "{}", JSON_REJECT_DUPLICATES, NULL)};
+    json_array_foreach(json_object_get(x->who, "ids"), i, id) {
+        struct godata_person_key k = {.role = role_of(godata_json_text(id, "role")), .document = godata_json_text(id, "document"), .value = godata_json_text(id, "value")};
+        if (!span_has(k.value) || s->n_keys == GODATA_KEYS_MAX || !godata_options_match(o, k.role, json_string_value(json_object_get(id, "document"))))
+            continue;
+        if (k.role == GODATA_BY_QUESTIONNAIRE)
+            as_document(x, &k);
+        x->keys[s->n_keys++] = k;
+    }
+    s->keys = x->keys;
+    s->family = godata_json_text(x->who, "family");
+    s->given = godata_json_text(x->who, "given");
+    s->middle = godata_json_text(x->who, "middle");
+    if (!godata_born_date(godata_json_text(x->who, "birth_date"), &s->born))
+        s->born = (struct godata_born){.prec = 0};
+    struct span sex = godata_json_text(x->who, "sex");
+    s->sex = span_is(sex, "F") || span_is(sex, "M") ? sex.p[0] : '\0';
+    s->is_masked = json_array_size(json_object_get(x->who, "flags")) > 0;
+}
+
+void godata_whose_clear(struct godata_whose *x)
+{
+    for (size_t i = 0; i < x->n_rooms; i++)
+        free(x->rooms[i]);
+    json_decref(x->who);
+    *x = (struct godata_whose){.who = NULL};
+}
+
+bool godata_whose_is_near(struct span ours, struct span theirs, int64_t window_us)
+{
+    struct godata_born a, b;
+    if (!godata_born_date(span_cut(ours, 0, 10), &a) || !godata_born_date(span_cut(theirs, 0, 10), &b) || a.prec != 'D' || b.prec != 'D')
+        return false;
+    int64_t apart = a.from > b.from ? a.from - b.from : b.from - a.from;
+    return apart <= window_us / (86400 * SECOND_US);
+}
+
+/* The persons whose known results carry our sample id, near enough in time. -1: the store cannot be read. */
+static int add_sample(struct godata_whose *x, struct godata_mirror *m, const struct godata_options *o, int64_t now_us)
+{
+    struct godata_subject *s = &x->subject;
+    struct span sample = godata_json_text(x->who, "sample"), day = godata_json_text(x->who, "sample_day");
+    const struct godata_mirror_lab *v = NULL;
+    struct err e = ERR_INIT;
+    char today[32];
+    size_t n = 0;
+    if (!span_has(sample) || !godata_options_match(o, GODATA_BY_SAMPLE, NULL))
+        return 0;
+    s->sample = sample;
+    s->sample_persons = x->persons;
+    if (day.n < 10) {
+        clock_format_iso(now_us, today, sizeof today);
+        day = span_of(today);
+    }
+    if (godata_mirror_labs_of_sample(m, sample, &v, &n, &e))
+        return -1;
+    for (size_t i = 0; i < n && s->n_sample_persons < GODATA_SAMPLE_PERSONS_MAX; i++) {
+        struct span theirs = v[i].sample_day[0] ? span_of(v[i].sample_day) : span_of(v[i].created_at), id = span_of(v[i].person_id);
+        bool is_new = godata_whose_is_near(day, theirs, o->sample_window_us);
+        for (size_t k = 0; k < s->n_sample_persons && is_new; k++)
+            is_new = !span_eq(x->persons[k], id);
+        if (!is_new || x->n_rooms == GODATA_KEYS_MAX)
+            continue;
+        x->rooms[x->n_rooms] = xstrdup(v[i].person_id); /* the rows live until the next look */
+        x->persons[s->n_sample_persons++] = span_of(x->rooms[x->n_rooms++]);
+    }
+    return 0;
+}
+
+/* ---- evidence ---- */
+
+static void add_key_name(struct buf *b, const struct godata_subject *s, size_t k)
+{
+    struct buf name;
+    bool is_answer = k < s->n_keys && span_starts(s->keys[k].document, "?");
+    buf_init(&name, 512);
+    buf_adds(&name, k == s->n_keys ? godata_role_name(GODATA_BY_SAMPLE) : is_answer ? godata_role_name(GODATA_BY_QUESTIONNAIRE) : godata_role_name(s->keys[k].role));
+    if (k < s->n_keys && span_has(s->keys[k].document)) {
+        buf_addc(&name, ' ');
+        buf_add_span(&name, span_from(s->keys[k].document, is_answer));
+    }
+    buf_json_span(b, buf_span(&name));
+    buf_clear(&name);
+}
+
+static void add_compared(struct buf *b, const char *name, struct span ours, struct span theirs, const char *is)
+{
+    buf_json_key(b, name);
+    buf_addc(b, '{');
+    buf_json_kv(b, "is", is);
+    buf_json_opt(b, "message", ours);
+    buf_json_opt(b, "godata", theirs);
+    buf_addc(b, '}');
+}
+
+static const char *field_is(enum godata_field f)
+{
+    switch (f) {
+    case GODATA_FIELD_UNKNOWN: return "not known";
+    case GODATA_FIELD_SAME: return "the same";
+    case GODATA_FIELD_CLOSE: return "nearly the same";
+    case GODATA_FIELD_DIFFERS: return "different";
+    }
+    return "not known";
+}
+
+static const char *birth_is(enum godata_birth f)
+{
+    switch (f) {
+    case GODATA_BIRTH_UNKNOWN: return "not known";
+    case GODATA_BIRTH_SAME:
+    case GODATA_BIRTH_WITHIN: return "the same";
+    case GODATA_BIRTH_SWAPPED:
+    case GODATA_BIRTH_ESTIMATED:
+    case GODATA_BIRTH_NEAR:
+    case GODATA_BIRTH_ROUGH: return "nearly the same";
+    case GODATA_BIRTH_DIFFERS: return "different";
+    }
+    return "not known";
+}
+
+static void add_born(struct buf *b, const char *name, const struct godata_subject *s, const struct godata_candidate *c)
+{
+    struct buf ours, theirs;
+    buf_init(&ours, 64);
+    buf_init(&theirs, 64);
+    if (s->born.prec)
+        godata_born_format(&s->born, &ours);
+    if (c->person->born.prec)
+        godata_born_format(&c->person->born, &theirs);
+    add_compared(b, name, buf_span(&ours), buf_span(&theirs), birth_is(c->birth));
+    buf_clear(&ours);
+    buf_clear(&theirs);
+}
+
+static const char *const types[GODATA_PERSON_TYPES] = {"case", "contact", "contact-of-contact"};
+
+static void add_candidate(struct buf *b, const struct godata_subject *s, const struct godata_candidate *c)
+{
+    const struct godata_person *p = c->person;
+    const char ours[2] = {s->sex, '\0'}, theirs[2] = {p->sex, '\0'};
+    buf_json_sep(b);
+    buf_addc(b, '{');
+    buf_json_opt(b, "id", p->id);
+    buf_json_kv(b, "type", types[p->type]);
+    buf_json_opt(b, "visual_id", p->visual_id);
+    buf_json_key(b, "agreed");
+    buf_addc(b, '[');
+    for (size_t k = 0; k <= s->n_keys; k++)
+        if ((c->keys | c->by_mask) >> k & 1) {
+            buf_json_sep(b);
+            add_key_name(b, s, k);
+        }
+    buf_addc(b, ']');
+    add_born(b, "birth_date", s, c);
+    add_compared(b, "sex", span_of(ours[0] ? ours : NULL), span_of(theirs[0] ? theirs : NULL), field_is(c->sex));
+    add_compared(b, "family_name", s->family, p->last, field_is(c->name));
+    add_compared(b, "given_name", s->given, p->first, field_is(c->name));
+    buf_addc(b, '}');
+}
+
+void godata_whose_evidence(struct godata_people *p, const struct godata_subject *s, const struct godata_people_match *m, struct buf *b)
+{
+    struct buf why;
+    buf_init(&why, EVIDENCE_MAX);
+    godata_person_why(p, s, m, &why);
+    buf_addc(b, '{');
+    if (why.n)
+        buf_json_opt(b, "why", buf_span(&why));
+    buf_json_key(b, "looked_for");
+    buf_addc(b, '[');
+    for (size_t k = 0; k <= s->n_keys; k++) {
+        struct span value = k < s->n_keys ? s->keys[k].value : s->sample;
+        int64_t found = 0;
+        if (!span_has(value))
+            continue;
+        for (size_t i = 0; i < m->n; i++)
+            found += ((m->candidates[i].keys | m->candidates[i].by_mask) >> k) & 1;
+        buf_json_sep(b);
+        buf_addc(b, '{');
+        buf_json_key(b, "by");
+        add_key_name(b, s, k);
+        buf_json_opt(b, "value", value);
+        buf_json_kint(b, "found", found);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    buf_json_key(b, "candidates");
+    buf_addc(b, '[');
+    for (size_t i = 0; i < m->n; i++)
+        add_candidate(b, s, &m->candidates[i]);
+    buf_adds(b, "]}");
+    buf_clear(&why);
+}
+
+/* ---- the decision ---- */
+
+const struct godata_candidate *godata_whose_strong(const struct godata_subject *s, const struct godata_people_match *m)
+{
+    if (m->state != GODATA_MATCH_CANDIDATES || m->n == 0 || s->is_masked)
+        return NULL;
+    const struct godata_candidate *c = &m->candidates[0];
+    if (c->strength != GODATA_STRONG || c->sex != GODATA_FIELD_SAME || c->contradicts || (m->n > 1 && m->candidates[1].strength != GODATA_WEAK))
+        return NULL;
+    return c;
+}
+
+static void set_found(struct matched *out, const struct godata_person *p)
+{
+    out->state = MATCH_FOUND;
+    out->person_id = xstrndup(p->id.p, p->id.n);
+    out->person_type = xstrdup(types[p->type]);
+}
+
+/* Is the mirror good enough to say anything now? Else what to do instead. */
+static bool is_usable(struct writer *w, const struct delivery *d, int64_t now_us, struct matched *out)
+{
+    struct godata_mirror *m = godata_session_mirror(w);
+    int64_t seen_us = godata_mirror_seen_us(m);
+    bool was_gone = strcmp(d->reason, "PERSON_GONE") == 0 && seen_us <= d->updated_us;
+    if (godata_mirror_is_loaded(m) && now_us - seen_us < MATCH_FRESH_US && now_us >= seen_us && !was_gone)
+        return true;
+    godata_mirror_want(m, now_us);
+    bool is_patient = now_us - godata_session_ready_us(w) < LOAD_PATIENCE_US && godata_mirror_is_possible(m);
+    out->state = is_patient || (godata_mirror_is_loaded(m) && was_gone) ? MATCH_WAIT : MATCH_ASK;
+    return false;
+}
+
+void godata_whose_match(struct writer *w, const struct delivery *d, enum match_depth depth, int64_t now_us, struct matched *out)
+{
+    const struct godata_options *o = godata_session_options(w);
+    struct godata_mirror *mirror = godata_session_mirror(w);
+    struct godata_people_match m;
+    struct godata_whose x;
+    *out = (struct matched){.state = MATCH_ASK};
+    if (!is_usable(w, d, now_us, out))
+        return;
+    godata_whose_init(&x, o, d->who);
+    if (add_sample(&x, mirror, o, now_us)) {
+        out->state = MATCH_WAIT;
+        godata_whose_clear(&x);
+        return;
+    }
+    if (depth == MATCH_BY_KEY && !o->demographics)
+        x.subject.is_masked = true;         /* names are dear to look up and cannot end a hold */
+    struct godata_people *people = godata_mirror_people(mirror);
+    godata_people_match(people, &x.subject, &m);
+    const struct godata_candidate *one = m.state == GODATA_MATCH_SURE ? &m.candidates[0] : o->demographics ? godata_whose_strong(&x.subject, &m) : NULL;
+    out->reason = one ? NULL : godata_match_reason(m.state);
+    if (one && one->person->type == GODATA_CONTACT_OF_CONTACT)
+        out->reason = "CONTACT_OF_CONTACT";
+    else if (one && one->person->type == GODATA_CONTACT && !godata_session_shows_contacts(w))
+        out->reason = "CONTACT_RESULTS_OFF";
+    bool is_nobody = m.state == GODATA_MATCH_CANDIDATES || m.state == GODATA_MATCH_NOBODY;
+    if (!out->reason) {
+        set_found(out, one->person);
+    } else if (is_nobody && !one && !(d->flags & DELIVERY_WAS_ASKED)) {
+        out->state = MATCH_ASK;
+    } else {
+        out->state = MATCH_HELD;
+        if (depth == MATCH_WHOLE) {
+            struct buf b;
+            buf_init(&b, EVIDENCE_MAX * 4);
+            godata_whose_evidence(people, &x.subject, &m, &b);
+            out->evidence = buf_take(&b, NULL);
+        }
+    }
+    godata_whose_clear(&x);
+}
+
+/* ---- before a create ---- */
+
+static bool is_same_test(const struct godata_mirror_lab *lab, const json_t *body)
+{
+    return span_eq(span_of(lab->sample), godata_json_text(body, "sampleIdentifier")) && span_eq(span_of(lab->tested_for), godata_json_text(body, "testedFor")) &&
+           span_eq(span_of(lab->test_type), godata_json_text(body, "testType"));
+}
+
+bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t now_us)
+{
+    struct godata_mirror *m = godata_session_mirror(w);
+    const struct godata_mirror_lab *v = NULL;
+    struct err e = ERR_INIT;
+    size_t n = 0;
+    int64_t age_us = now_us - godata_mirror_seen_us(m);
+    if (age_us > WRITE_FRESH_US / 2 || age_us < 0)
+        godata_mirror_want(m, now_us);
+    if (!godata_mirror_is_loaded(m) || age_us > WRITE_FRESH_US || age_us < 0)
+        return true;
+    if (strcmp(d->person_type, "case") != 0 && !godata_session_mirrors_contacts(w))
+        return true;                        /* the list of results does not show contacts' */
+    if (godata_mirror_labs_of_person(m, span_of(d->person_id), &v, &n, &e))
+        return true;
+    if (n == 0)
+        return false;
+    json_t *body = json_loads(d->body, 0, NULL);
+    bool must = body == NULL;
+    for (size_t i = 0; i < n && !must; i++)
+        must = strncmp(v[i].k, d->result_key, GODATA_K_MAX) == 0 || is_same_test(&v[i], body);
+    json_decref(body);
+    return must;
+}
+
+static const char *text_of(const json_t *o, const char *field)
+{
+    const char *s = json_string_value(json_object_get(o, field));
+    return s ? s : "";
+}
+
+void godata_whose_written(struct writer *w, const struct task *t)
+{
+    struct godata_mirror *m = godata_session_mirror(w);
+    struct err e = ERR_INIT;
+    int rc = 0;
+    if (t->verdict != VERDICT_DELIVERED)
+        return;
+    if (t->step == STEP_REMOVE && !t->reason)
+        rc = godata_mirror_drop_lab(m, span_of(t->remote_id), &e);
+    if (t->step == STEP_CREATE && t->created_id) {
+        json_t *body = json_loads(t->body ? t->body : "{}", 0, NULL);
+        char k[GODATA_K_MAX + 1] = "", today[32], day[11] = "";
+        (void)snprintf(k, sizeof k, "%s", t->result_key ? t->result_key : "");
+        (void)snprintf(day, sizeof day, "%s", text_of(body, "dateSampleTaken"));
+        clock_format_iso(t->ended_us, today, sizeof today);
+        struct godata_mirror_lab lab = {.id = t->created_id, .person_id = t->person_id, .person_type = t->found_type ? t->found_type : t->person_type,
+                                        .sample = text_of(body, "sampleIdentifier"), .tested_for = text_of(body, "testedFor"), .test_type = text_of(body, "testType"),
+                                        .result = text_of(body, "result"), .k = k, .sample_day = day, .created_at = today};
+        rc = godata_mirror_put_lab(m, &lab, &e);
+        json_decref(body);
+    }
+    if (rc)
+        log_err(LOG_ERROR, "cannot note in the mirror what was written", &e);
+}
+
+uint64_t godata_whose_changes(const struct writer *w)
+{
+    return godata_mirror_changes(godata_session_mirror((struct writer *)(uintptr_t)w));
+}
