@@ -48,6 +48,8 @@ int  cli_fail(const struct err *e);                         /* prints "labrelay:
 struct config *cli_config(const struct cli *c);
 /* "m1042", "d2210", "1042" */
 bool cli_id(const char *text, char prefix, int64_t *id);
+/* A point in time: "7d", "36h", "90m" before now, "2026-11-05" or "2026-11-05 14:30" of the machine's zone. */
+bool cli_time(const char *text, int64_t *us);
 void cli_print(const struct buf *b);                        /* to stdout */
 /* Store for reading, after cli_config; prints the reason on failure. */
 struct store_reader *cli_reader(const struct config *conf);
@@ -55,7 +57,7 @@ struct store_reader *cli_reader(const struct config *conf);
 extern const struct modules all_modules;                    /* modules.c */
 
 extern const struct verb verb_run, verb_check, verb_explain, verb_send, verb_status, verb_queue, verb_held, verb_show, verb_verify,
-                         verb_sandbox, verb_resume, verb_fields, verb_functions, verb_tables, verb_completion, verb_test, verb_init, verb_trace;
+                         verb_sandbox, verb_resume, verb_fields, verb_functions, verb_tables, verb_completion, verb_test, verb_init, verb_trace, verb_whatif, verb_replay;
 #define CLI_CONFIG_FLAG {"config", 'c', "FILE", "the configuration; default " LABRELAY_DEFAULT_CONF}
 #define CLI_JSON_FLAG {"json", 0, NULL, "print JSON"}
 #endif

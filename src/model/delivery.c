@@ -145,6 +145,11 @@ const char *verdict_name(enum verdict v)
     return "?";
 }
 
+bool delivery_is_final(enum delivery_state s)
+{
+    return s > DELIVERY_HELD;
+}
+
 bool delivery_can_move(enum delivery_state from, enum delivery_state to)
 {
     switch (from) {

@@ -84,6 +84,8 @@ const char *verdict_name(enum verdict v);
 /* May a delivery go from one state to the other? The store refuses the rest. */
 bool delivery_can_move(enum delivery_state from, enum delivery_state to);
 
+bool delivery_is_final(enum delivery_state s);                  /* nothing more happens to it */
+
 /* Every hold and drop reason with a sentence for people. */
 struct reason { const char *name, *text; };
 extern const struct reason reasons[];

@@ -71,3 +71,60 @@ int decide_zone(const struct listener_conf *lc, struct zone **out, struct err *e
         }
     return 0;
 }
+
+/* ---- again ---- */
+
+static bool is_text(struct span s, const char *text)
+{
+    return s.n == strlen(text) && (s.n == 0 || memcmp(s.p, text, s.n) == 0);
+}
+
+static bool is_as_delivered(const struct delivery *was, const struct decision *now)
+{
+    return now->writer && strcmp(now->writer->name, was->writer) == 0 && is_text(now->built.result_key, was->result_key) && is_text(now->built.who, was->who) &&
+           is_text(now->body, was->body);
+}
+
+enum again decide_again(const struct delivery *was, const struct decision *now)
+{
+    bool is_dropped = now->rule.action == RULE_DROP;
+    if (!was || was->state == DELIVERY_DROPPED)
+        return is_dropped ? AGAIN_NOTHING : now->reason ? AGAIN_HELD : AGAIN_ROUTED;
+    switch (was->state) {
+    case DELIVERY_READY:
+    case DELIVERY_CLAIMED:
+    case DELIVERY_WAITING:
+        return AGAIN_BUSY;
+    case DELIVERY_HELD:
+        return is_dropped ? AGAIN_DROPPED : now->reason ? AGAIN_HELD : AGAIN_ROUTED;
+    case DELIVERY_DISMISSED:
+        return AGAIN_CLOSED;
+    case DELIVERY_DELIVERED:
+    case DELIVERY_WITHDRAWN:
+        return is_dropped || now->reason || is_as_delivered(was, now) ? AGAIN_NOTHING : AGAIN_DIFFERS;
+    case DELIVERY_SUPERSEDED:           /* another version stands there */
+    case DELIVERY_DROPPED:
+        return AGAIN_NOTHING;
+    }
+    return AGAIN_NOTHING;
+}
+
+static const struct { const char *name, *text; } agains[] = {
+    [AGAIN_NOTHING] = {"nothing", "nothing new"},
+    [AGAIN_ROUTED] = {"routed", "goes to the writer, which looks for the person"},
+    [AGAIN_HELD] = {"held", "stays held"},
+    [AGAIN_DROPPED] = {"dropped", "is dropped"},
+    [AGAIN_BUSY] = {"busy", "is under way"},
+    [AGAIN_CLOSED] = {"closed", "was closed by a person and stays so"},
+    [AGAIN_DIFFERS] = {"differs", "was delivered otherwise: is held for a person"},
+};
+
+const char *again_name(enum again a)
+{
+    return agains[a].name;
+}
+
+const char *again_text(enum again a)
+{
+    return agains[a].text;
+}

@@ -145,6 +145,12 @@ enum store_sum { SUM_FRAMES, SUM_DELIVERIES, SUM_ACCOUNTS, SUM_MESSAGES };
 int  store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx, const char *a, const char *b, int64_t n), void *ctx, struct err *e);
 /* Every message with its raw bytes, in id order (for verify): fn returns false to stop. accounted = parts of deliveries + accounts of this message. */
 int  store_each_message(struct store_reader *r, bool (*fn)(void *ctx, const struct store_message_row *m, struct span raw, unsigned accounted), void *ctx, struct err *e);
+/* Messages with all that became of them, in id order: what `whatif` and `replay` look through. store_walk.c; short snapshots, so that it
+ * may take as long as it likes. raw is absent when it was erased; v in order of ids. All is borrowed until fn returns; false stops. */
+struct store_walk { int64_t after_id, last_id, since_us, until_us; const char *channel; };     /* last_id, until_us 0 and channel NULL: any */
+struct store_visit { const struct store_message_row *m; struct span raw; const struct delivery *v; size_t n; };
+int  store_walk(struct store_reader *r, const struct store_walk *w, bool (*fn)(void *ctx, const struct store_visit *v), void *ctx, struct err *e);
+int  store_last_message(struct store_reader *r, int64_t *id_out, struct err *e);               /* 0: there is none */
 /* Observations of a message that needed no delivery: (fate, reason, n). */
 int  store_list_accounts(struct store_reader *r, int64_t message_id, void (*fn)(void *ctx, const char *fate, const char *reason, int64_t n), void *ctx, struct err *e);
 int  store_list_audit(struct store_reader *r, int64_t delivery_id,

@@ -27,6 +27,7 @@ enum store_stmt {
     ST_SUM_FRAMES, ST_SUM_DELIVERIES, ST_SUM_ACCOUNTS, ST_SUM_MESSAGES, ST_ACCOUNTED,
     ST_LIST_ACCOUNTS, ST_LIST_AUDIT, ST_ALL_AUDIT,
     ST_PUT_TRAIL, ST_DROP_TRAIL, ST_LIST_TRAIL, ST_TRAIL_MESSAGES, ST_TRAIL_DELIVERIES, ST_TRACE_MESSAGES, ST_TRACE_DELIVERIES,
+    ST_WALK_MESSAGES, ST_WALK_DELIVERIES,
     STORE_STMTS
 };
 
@@ -82,6 +83,8 @@ void word_forget(struct store_db *d);                               /* after a r
     "d.tries,d.next_us,d.reason,d.person_id,d.person_type,d.remote_id,d.updated_us,t.who,t.body,t.detail,d.flags"
 #define DELIVERY_FROM " FROM delivery d LEFT JOIN delivery_text t ON t.id=d.id "
 int  delivery_from_row(struct store_db *d, sqlite3_stmt *s, struct delivery *out, struct err *e);
+/* The columns id,received_us,config,channel,control_id,kind,peer,reason,state,observations,raw_n. */
+int  message_from_row(struct store_db *d, sqlite3_stmt *s, struct store_message_row *out, struct err *e);
 /* All rows of s into a heap array. */
 int  deliveries_from_rows(struct store_db *d, sqlite3_stmt *s, const char *what, struct delivery **v, size_t *n, struct err *e);
 

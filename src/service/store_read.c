@@ -161,7 +161,7 @@ void store_message_row_clear(struct store_message_row *m)
     *m = (struct store_message_row){0};
 }
 
-static int message_from_row(struct store_db *d, sqlite3_stmt *s, struct store_message_row *out, struct err *e)
+int message_from_row(struct store_db *d, sqlite3_stmt *s, struct store_message_row *out, struct err *e)
 {
     const char *channel = word_get(d, sqlite3_column_int64(s, 3), e);
     *out = (struct store_message_row){0};
