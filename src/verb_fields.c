@@ -28,15 +28,34 @@ static int fields(const struct cli *c)
             buf_addf(&b, "%-32s %-8s %s\n", f->name, rec_type_name(f->type), f->doc);
         }
     }
+    for (size_t i = 0; i < person_fields_n && scope && strcmp(scope, "case") == 0; i++) {
+        const struct person_field *f = &person_fields[i];
+        is_any = true;
+        if (is_json) {
+            buf_json_sep(&b);
+            buf_addc(&b, '{');
+        }
+        char name[64];
+        (void)snprintf(name, sizeof name, "case.%s", f->name);
+        if (is_json) {
+            buf_json_kv(&b, "name", name);
+            buf_json_kv(&b, "type", f->is_date ? "time" : "text");
+            buf_json_kv(&b, "doc", f->doc);
+            buf_addc(&b, '}');
+        } else {
+            buf_addf(&b, "%-32s %-8s %s%s\n", name, f->is_date ? "time" : "text", f->doc, f->is_case_only ? " (cases only)" : "");
+        }
+    }
     if (is_json)
         buf_adds(&b, "]\n");
     if (is_any || is_json)
         cli_print(&b);
     buf_clear(&b);
-    return is_any ? EXIT_FINE : cli_usage(c, "scopes are message, patient, report, specimen, observation");
+    return is_any ? EXIT_FINE : cli_usage(c, "scopes are message, patient, report, specimen, observation, and case for what `send case` fills");
 }
 
 static const struct cli_flag flags[] = {CLI_JSON_FLAG};
 
 const struct verb verb_fields = {.name = "fields", .synopsis = "[--json] [SCOPE]", .help = "lists the fields that rules can use",
-                                 .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .words = "message patient report specimen observation", .max_args = 1, .run = fields};
+                                 .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .words = "message patient report specimen observation case",
+                                 .max_args = 1, .run = fields};

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "godata_case.h"
 #include "godata_notes.h"
 #include "text.h"
 
@@ -172,13 +173,31 @@ static size_t add_ids(struct buf *b, const struct godata_options *o, const struc
     return useful;
 }
 
-static size_t make_who(struct buf *b, const struct godata_options *o, const struct record *r, const struct lab_result *lab)
+/* What a result does when nobody matches: DELIVERY_… flags, and for whom a person may be created. */
+static unsigned no_match_flags(const struct godata_options *o, const struct record *r, const struct person_data *p, struct person_data *fresh)
+{
+    enum no_match n = p && p->no_match != NO_MATCH_DEFAULT ? p->no_match : o->no_match.action;
+    switch (n) {
+    case NO_MATCH_DEFAULT:
+    case NO_MATCH_PARK: return 0;
+    case NO_MATCH_DROP: return DELIVERY_MAY_DROP;
+    case NO_MATCH_CREATE_CASE:
+    case NO_MATCH_CREATE_CONTACT: break;
+    }
+    if (!p || godata_case_is_named(o, &r->patient))
+        return 0;
+    *fresh = *p;
+    fresh->kind = n == NO_MATCH_CREATE_CONTACT ? PERSON_CONTACT : PERSON_CASE;
+    return DELIVERY_MAY_CREATE;
+}
+
+size_t godata_build_who(struct buf *b, const struct godata_options *o, const struct record *r, struct span sample_day, const struct person_data *fresh)
 {
     const struct rec_patient *p = &r->patient;
     size_t useful = span_has(r->specimen.id) && godata_options_match(o, GODATA_BY_SAMPLE, NULL);
     buf_addc(b, '{');
     buf_json_opt(b, "sample", r->specimen.id);
-    buf_json_opt(b, "sample_day", span_cut(lab->date_sample_taken, 0, 10));
+    buf_json_opt(b, "sample_day", span_cut(sample_day, 0, 10));
     buf_json_key(b, "ids");
     buf_addc(b, '[');
     useful += add_ids(b, o, p);
@@ -197,6 +216,10 @@ static size_t make_who(struct buf *b, const struct godata_options *o, const stru
         }
         buf_addc(b, ']');
     }
+    if (fresh) {
+        buf_json_key(b, "new");
+        godata_case_format_new(b, o, r, fresh);
+    }
     buf_addc(b, '}');
     return useful;
 }
@@ -206,12 +229,15 @@ int godata_build(const void *options, const struct record *r, const struct rec_o
 {
     const struct godata_options *o = options;
     struct buf body, who;
+    struct person_data fresh = {.kind = PERSON_CASE};
     *out = (struct built){0};
     buf_init(&body, BODY_MAX);
     buf_init(&who, BODY_MAX);
     out->result_key = make_key(o, r, obs, a);
     make_body(&body, lab, out->result_key);
-    size_t useful = make_who(&who, o, r, lab);
+    out->flags = no_match_flags(o, r, lab->person, &fresh);
+    bool may_create = out->flags & DELIVERY_MAY_CREATE;
+    size_t useful = godata_build_who(&who, o, r, lab->date_sample_taken, may_create ? &fresh : NULL);
     bool is_full = body.is_full || who.is_full;
     if (!is_full) {
         out->body = arena_dup(a, buf_span(&body));
@@ -225,7 +251,7 @@ int godata_build(const void *options, const struct record *r, const struct rec_o
         return err_set(e, ERR_LIMIT, NULL, "the body is larger than allowed");
     if (span_is_absent(out->result_key))
         out->hold = "NO_KEY";
-    else if (useful == 0)
+    else if (useful == 0 && !may_create)
         out->hold = "NO_IDENTITY";
     return 0;
 }

@@ -104,6 +104,8 @@ static void read_outbreaks(const struct godata_options *o, const json_t *list, s
     n->is_ambiguous = named > 1;
     if (named == 1) {
         n->outbreak_id = dup_text(godata_json_text(one, "id"));
+        n->case_mask = dup_text(godata_json_text(one, "caseIdMask"));
+        n->contact_mask = dup_text(godata_json_text(one, "contactIdMask"));
         n->is_contact_results_active = json_is_true(json_object_get(one, "isContactLabResultsActive"));
     }
 }
@@ -128,7 +130,7 @@ static void find_outbreak(struct task *t, struct http_client *http)
     buf_json_str(&filter, o->outbreak);
     buf_adds(&filter, "},{\"name\":");
     buf_json_str(&filter, o->outbreak);
-    buf_adds(&filter, "}]},\"fields\":[\"id\",\"name\",\"isContactLabResultsActive\"],\"limit\":5}");
+    buf_adds(&filter, "}]},\"fields\":[\"id\",\"name\",\"isContactLabResultsActive\",\"caseIdMask\",\"contactIdMask\"],\"limit\":5}");
     get_filtered(t, http, "/outbreaks?filter=", buf_span(&filter), &r);
     godata_conclude(t, http, &r, GODATA_READ);
     if (t->verdict == VERDICT_DELIVERED && json_is_array(r.json))

@@ -141,6 +141,14 @@ int godata_options_check(const void *options, struct err *e)
         return err_set(e, ERR_CONFIG, "url", "no login in the url: use login and password");
     if (godata_url_is_open(o->url) && !o->insecure)
         return err_set(e, ERR_CONFIG, "url", "http:// to another machine shows patient data to the network: use https:// or say `insecure yes`");
+    return o->no_match.action == NO_MATCH_CREATE_CONTACT ? godata_options_check_person(o, PERSON_CONTACT, e) : 0;
+}
+
+int godata_options_check_person(const void *options, enum person_kind kind, struct err *e)
+{
+    const struct godata_options *o = options;
+    if (kind == PERSON_CONTACT && (!o->contact_of || !o->contact_of[0]))
+        return err_set(e, ERR_CONFIG, "contact-of", "to create contacts the writer needs contact-of: the case that they are contacts of");
     return 0;
 }
 
@@ -214,12 +222,16 @@ static void free_match(void *value)
 static int read_no_match(void *value, struct option_args *a)
 {
     struct godata_no_match *n = value;
-    int i = 0;
+    int i = 0, kind = 0;
     if (option_take_choice(a, "park create drop", &i) != 0)
         return -1;
-    if (i != 0)
-        return option_error(a, "no-match park", "this version only parks results without a person; create and drop are not built yet");
-    if (!option_accept(a, ","))
+    n->action = i == 0 ? NO_MATCH_PARK : NO_MATCH_DROP;
+    if (i == 1) {
+        if (option_take_choice(a, "case contact", &kind) != 0)
+            return -1;
+        n->action = kind == 0 ? NO_MATCH_CREATE_CASE : NO_MATCH_CREATE_CONTACT;
+    }
+    if (i != 0 || !option_accept(a, ","))
         return 0;
     if (!option_accept(a, "alarm") || !option_accept(a, "after"))
         return option_error(a, "no-match park, alarm after 30d", "after park only `, alarm after TIME` can stand");
@@ -274,7 +286,10 @@ const struct option_row godata_option_rows[GODATA_OPTION_ROWS] = {
     {.name = "match", .type = OPT_CUSTOM, .offset = AT(match), .custom = read_match, .custom_free = free_match,
      .syntax = "by KEY, then KEY …", .help = "what finds the person: document TYPE, visual-id, godata-id, questionnaire VARIABLE, sample-id (default: all)"},
     {.name = "no-match", .type = OPT_CUSTOM, .offset = AT(no_match), .custom = read_no_match,
-     .syntax = "park[, alarm after TIME]", .help = "what to do when nobody matches (default: park, alarm after 30d)"},
+     .syntax = "park[, alarm after TIME] | create case | create contact | drop", .help = "what to do when nobody matches (default: park, alarm after 30d)"},
+    {.name = "contact-of", .type = OPT_TEXT, .offset = AT(contact_of), .help = "visualId or id of the case that a created contact is a contact of"},
+    {.name = "contact-certainty", .type = OPT_CHOICE, .offset = AT(contact_certainty), .choices = "low medium high", .def = "low",
+     .help = "how certain that contact is"},
     {.name = "id", .type = OPT_CUSTOM, .offset = AT(ids), .custom = read_id, .custom_free = free_ids, .may_repeat = true,
      .syntax = "\"AUTHORITY\" \"TYPE\" is ROLE", .help = "what a patient identifier is: visual-id, godata-id, document TYPE, questionnaire VARIABLE or ignore; may repeat"},
     {.name = "sample-window", .type = OPT_DURATION, .offset = AT(sample_window_us), .min = INT64_C(86400) * 1000000, .max = INT64_C(3650) * 86400 * 1000000,

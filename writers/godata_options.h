@@ -26,10 +26,12 @@ struct godata_match_key {
 };
 struct godata_match { struct godata_match_key *v; size_t n; };
 
-struct godata_no_match { int64_t alarm_us; };   /* park is the only action so far; alarm 0: default 30 d */
+struct godata_no_match { enum no_match action; int64_t alarm_us; };      /* alarm 0: default 30 d */
 
 struct godata_options {
     char *url, *login, *password, *outbreak;
+    char *contact_of;               /* visualId or id of the case that new contacts are contacts of */
+    int contact_certainty;          /* 0 low, 1 medium, 2 high */
     struct godata_match match;
     struct godata_no_match no_match;
     struct godata_ids ids;
@@ -38,9 +40,10 @@ struct godata_options {
     int demographics;               /* 0 candidates only; 1 strong: name, birth date and sex may decide */
 };
 
-#define GODATA_OPTION_ROWS 13
+#define GODATA_OPTION_ROWS 15
 extern const struct option_row godata_option_rows[GODATA_OPTION_ROWS];
 int godata_options_check(const void *options, struct err *e);
+int godata_options_check_person(const void *options, enum person_kind kind, struct err *e);
 
 /* What the identifier is for; *document gets the short document code (static or of the options) for GODATA_BY_DOCUMENT, else NULL. */
 enum godata_role godata_options_role(const struct godata_options *o, const struct rec_id *id, const char **document);

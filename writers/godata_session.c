@@ -51,7 +51,7 @@ struct writer {
     bool is_proven;                         /* this password was right since we started */
     int try_slot;
 
-    char *outbreak_id;
+    char *outbreak_id, *case_mask, *contact_mask;
     bool is_contact_results_active, is_account_good, must_claim;
     json_t *codes;
     int64_t outbreak_due_us, refdata_due_us;
@@ -277,6 +277,8 @@ void godata_arm(struct writer *w, struct task *t)
     a->token = dup_or_null(w->token);
     a->user_id = dup_or_null(w->user_id);
     a->outbreak_id = dup_or_null(w->outbreak_id);
+    a->case_mask = dup_or_null(w->case_mask);
+    a->contact_mask = dup_or_null(w->contact_mask);
     a->generation = w->generation;
     a->has_contact_results = w->is_contact_results_active || w->o->contact_results;
     if (t->kind == TASK_STEP && t->step != STEP_REMOVE && t->step != STEP_READBACK && w->codes)
@@ -292,12 +294,16 @@ void godata_disarm(struct task *t)
         secret_free(a->token);
         free(a->user_id);
         free(a->outbreak_id);
+        free(a->case_mask);
+        free(a->contact_mask);
         free(a);
     }
     if (n) {
         secret_free(n->token);
         free(n->user_id);
         free(n->outbreak_id);
+        free(n->case_mask);
+        free(n->contact_mask);
         free(n->active_outbreak_id);
         json_decref(n->codes);
         free(n);
@@ -363,7 +369,14 @@ static void settle_login(struct writer *w, struct task *t, int64_t now_us)
     }
 }
 
-static void settle_outbreak(struct writer *w, const struct godata_news *n, int64_t now_us)
+static void take_text(char **to, char **from)
+{
+    free(*to);
+    *to = *from;
+    *from = NULL;
+}
+
+static void settle_outbreak(struct writer *w, struct godata_news *n, int64_t now_us)
 {
     w->outbreak_due_us = now_us + OUTBREAK_EVERY_US;
     if (!n->outbreak_id) {
@@ -379,6 +392,8 @@ static void settle_outbreak(struct writer *w, const struct godata_news *n, int64
         w->is_account_good = false;
     }
     w->is_contact_results_active = n->is_contact_results_active;
+    take_text(&w->case_mask, &n->case_mask);
+    take_text(&w->contact_mask, &n->contact_mask);
     if (is_reason(w, "OUTBREAK_UNKNOWN") || is_reason(w, "OUTBREAK_AMBIGUOUS"))
         end_pause(w);
 }
@@ -555,6 +570,8 @@ void godata_close(struct writer *w)
     drop_token(w);
     free(w->user_id);
     free(w->outbreak_id);
+    free(w->case_mask);
+    free(w->contact_mask);
     json_decref(w->codes);
     godata_mirror_close(w->mirror);
     free(w->name);

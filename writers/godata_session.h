@@ -13,6 +13,7 @@
 struct godata_armed {                   /* what a task needs to know; owned by the task */
     char *token, *user_id, *outbreak_id;
     uint64_t generation;                /* which login the token is of */
+    char *case_mask, *contact_mask;     /* of the outbreak; NULL when it has none */
     bool has_contact_results;           /* the outbreak shows contacts' results, or the config allows them anyway */
     bool is_key_missing;                /* a code in `body` is missing or inactive in the reference data */
     char missing[96];                   /* "labName LAB_NAME_LAB_GOMA" */
@@ -28,6 +29,7 @@ struct godata_news {                    /* what a chore learnt; owned by the tas
     int64_t ttl_us;
     char *outbreak_id;                  /* NULL: none found */
     bool is_ambiguous, is_contact_results_active;
+    char *case_mask, *contact_mask;
     char *active_outbreak_id;           /* "" when the account has none */
     json_t *codes;                      /* object: id -> active (boolean) */
 };

@@ -41,6 +41,7 @@ static void perform(struct task *t, struct http_client *http)
     case STEP_UPDATE: godata_update_perform(t, http); return;
     case STEP_REMOVE: godata_remove_perform(t, http); return;
     case STEP_READBACK: godata_readback_perform(t, http); return;
+    case STEP_PERSON: godata_case_create_perform(t, http); return;
     }
 }
 
@@ -56,6 +57,7 @@ const struct writer_ops godata_writer = {
     .options = {.rows = godata_option_rows, .n = GODATA_OPTION_ROWS, .size = sizeof(struct godata_options), .check = godata_options_check},
     .open = godata_open,
     .build = godata_build,
+    .check_person = godata_options_check_person,
     .chore = godata_next_chore,
     .status = godata_status,
     .arm = godata_arm,

@@ -127,6 +127,9 @@ void match_close(struct writer_run *w);
 /* The person is known: lane and step follow. */
 void dispatch_set_person(struct writer_run *w, struct delivery *d, const char *id, const char *type);
 
+/* person.c: nobody was found and d is held for it: true when it goes on instead (a person is created, or it is dropped). Stores nothing. */
+bool person_meet_no_match(struct writer_run *w, struct delivery *d);
+
 /* settle.c: what a finished task means for its delivery */
 int  settle_task(struct engine *g, struct task *t, int64_t now, struct err *e);
 /* Writes down what stands at the writer under d->result_key. */

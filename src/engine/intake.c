@@ -159,6 +159,7 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     d.issued_us = decide_issued_us(g->zones[pf->f->listener_index], r, o, pf->f->received_us);
     d.rank = x.rule.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
     d.who = dup_span(x.built.who);
+    d.flags = x.built.flags;
     d.body = dup_span(x.body);
     d.step = STEP_FIND;
     d.next_us = pf->f->received_us;

@@ -63,9 +63,13 @@ int match_delivery(struct engine *g, struct writer_run *w, struct active *x, int
         break;
     case MATCH_HELD:
         hold(d, &m, now);
+        if (person_meet_no_match(w, d) && d->state == DELIVERY_READY) {
+            rc = 0;
+            break;
+        }
         rc = store_update_delivery(g->env.store, d, e) ? -1 : 1;
         if (rc > 0) {
-            log_event(LOG_WARNING, "held", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id), log_word("reason", d->reason));
+            log_event(LOG_WARNING, delivery_state_name(d->state), log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id), log_word("reason", d->reason));
             dispatch_forget(w, x);
         }
         break;

@@ -75,6 +75,7 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
     case VERDICT_DELIVERED:
         switch (step) {
         case STEP_FIND:
+        case STEP_PERSON:
             after_find(w, d, t);
             return 0;
         case STEP_CREATE:
@@ -114,6 +115,7 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
             return 0;
         }
         match_hold(w, d, t, now);
+        (void)person_meet_no_match(w, d);
         return 0;
     case VERDICT_UNKNOWN:
         wait_until(d, DELIVERY_WAITING, now + w->conf->settle_unknown_us, t);

@@ -13,6 +13,7 @@ static const char *const state_names[] = {
 };
 static const char *const step_names[] = {
     [STEP_FIND] = "find", [STEP_CREATE] = "create", [STEP_UPDATE] = "update", [STEP_REMOVE] = "remove", [STEP_READBACK] = "readback",
+    [STEP_PERSON] = "person",
 };
 
 const struct reason reasons[] = {
@@ -37,6 +38,12 @@ const struct reason reasons[] = {
     {"NO_KEY", "no sample id and no filler number: the result could not be recognised again"},
     {"NO_IDENTITY", "the message names nobody that could be looked for"},
     {"NO_MATCH", "no case or contact in Go.Data has these identifiers"},
+    {"NO_CASE", "nobody in Go.Data has these identifiers, and the configuration drops such results"},
+    {"POSSIBLE_DUPLICATE", "no identifier matches, but Go.Data knows somebody with this name or document: not created"},
+    {"PERSON_INCOMPLETE", "too little is known to create a person: a name is needed, and a birth date, a sex or a document"},
+    {"NO_SOURCE_CASE", "the case that new contacts are contacts of is not in Go.Data, or is discarded"},
+    {"IDENTITY_CHANGED", "the sender changed the name, birth date or sex of a person who stands in Go.Data otherwise"},
+    {"PERSON_DELETED", "the person that was created for these identifiers was deleted in Go.Data"},
     {"AMBIGUOUS_PERSON", "several persons in Go.Data match"},
     {"IDENTITY_CONFLICT", "the identifiers agree but birth date, sex or name contradict, or identifiers lead to different persons"},
     {"CONTACT_RESULTS_OFF", "the person is a contact and this outbreak does not show contacts' lab results"},
@@ -155,7 +162,7 @@ bool delivery_can_move(enum delivery_state from, enum delivery_state to)
     switch (from) {
     case DELIVERY_READY:        /* DELIVERED: adopted without a write; WITHDRAWN: nothing was ever written */
         return to == DELIVERY_CLAIMED || to == DELIVERY_WAITING || to == DELIVERY_HELD || to == DELIVERY_SUPERSEDED ||
-               to == DELIVERY_DELIVERED || to == DELIVERY_WITHDRAWN || to == DELIVERY_READY;
+               to == DELIVERY_DELIVERED || to == DELIVERY_WITHDRAWN || to == DELIVERY_READY || to == DELIVERY_DROPPED;
     case DELIVERY_CLAIMED:
         return to == DELIVERY_DELIVERED || to == DELIVERY_WAITING || to == DELIVERY_READY || to == DELIVERY_HELD || to == DELIVERY_WITHDRAWN;
     case DELIVERY_WAITING:

@@ -34,7 +34,8 @@ enum delivery_step {        /* what has to be done next for a delivery */
     STEP_CREATE,            /* POST */
     STEP_UPDATE,            /* GET, compare, PUT */
     STEP_REMOVE,            /* withdraw */
-    STEP_READBACK           /* after UNKNOWN: list the person's results, look for K */
+    STEP_READBACK,          /* after UNKNOWN: list the person's results, look for K */
+    STEP_PERSON             /* nobody matched: create the case or contact. Doing it again is harmless: its id is our own choice */
 };
 
 /* Ranks of versions of one result with the same issue time: P < F < C. */
@@ -45,6 +46,8 @@ enum version_rank { RANK_REGISTERED = 0, RANK_PRELIMINARY = 1, RANK_FINAL = 2, R
 #define DELIVERY_IS_LINKED  2u      /* a person chose person_id (`held link`): it is not looked for again */
 #define DELIVERY_IS_FORCED  4u      /* a person said: write it although reason spoke against it (`held release --anyway`) */
 #define DELIVERY_WAS_ASKED  8u      /* Go.Data itself was asked for the person, beside the mirror */
+#define DELIVERY_MAY_CREATE 16u     /* nobody matches: create the person that `who` describes */
+#define DELIVERY_MAY_DROP   32u     /* nobody matches: drop it */
 
 struct delivery {
     int64_t id, message_id;

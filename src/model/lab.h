@@ -7,13 +7,14 @@
  */
 #ifndef LABRELAY_LAB_H
 #define LABRELAY_LAB_H
-#include "record.h"
+#include "person.h"
 
 struct lab_result {
     struct span sample_identifier;
     struct span date_sample_taken, date_sample_delivered, date_testing, date_of_result;   /* "2026-05-04T00:00:00.000Z" */
     struct span lab_name, sample_type, test_type, tested_for, result, quantitative_result, status;
     struct span notes;              /* the block between our markers, without the markers */
+    const struct person_data *person;    /* who it is about, for a person who has to be created; NULL: not known */
 };
 
 struct lab_field {

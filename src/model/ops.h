@@ -118,6 +118,7 @@ struct task {
     enum delivery_step step;
     int64_t delivery_id;
     char *result_key, *who, *body, *person_id, *person_type, *remote_id, *last_body;   /* heap, owned by the task */
+    unsigned flags;                                 /* DELIVERY_… of the delivery */
     bool must_look;                                 /* STEP_CREATE: look at what stands there first, and adopt or refuse */
     void *armed;                                    /* writer's snapshot (token, outbreak id), freed by disarm() */
     /* the answer, filled by perform() */
@@ -154,6 +155,7 @@ struct built {
     struct span body, who, result_key, lane_hint;   /* result_key: 64 hex, absent when no key can be made */
     const char *hold;                               /* reason word when it cannot be sent; else NULL */
     struct span hold_detail;
+    unsigned flags;                                 /* DELIVERY_… that the delivery starts with */
 };
 
 /* Whose a delivery is, as far as the writer knows without asking anybody. */
@@ -178,6 +180,10 @@ struct writer_ops {
     /* Pure: record and lab result to a frozen body and to what identifies the person. */
     int  (*build)(const void *options, const struct record *r, const struct rec_observation *obs, const struct lab_result *lab,
                   struct arena *a, struct built *out, struct err *e);
+    /* The same for the person of a record. NULL: this writer takes no persons. */
+    int  (*build_person)(const void *options, const struct record *r, const struct person_data *p, struct arena *a, struct built *out, struct err *e);
+    /* What is wrong with these options for a route that sends or creates persons of this kind; where = option name. NULL: nothing can be. */
+    int  (*check_person)(const void *options, enum person_kind kind, struct err *e);
     /* Engine thread. The next housekeeping task (login, outbreak, reference data, polls) or NULL. Called again after each settle and at its own wish. */
     struct task *(*chore)(struct writer *w, int64_t now_us, int64_t *next_us);
     void (*status)(const struct writer *w, struct writer_status *out);

@@ -114,7 +114,7 @@ static bool comes_from(const struct rule_scope *x, const struct rule_route *r)
     return r->n_from == 0;
 }
 
-static bool takes(struct rule_scope *x, const struct rule_route *r)
+bool rule_takes(struct rule_scope *x, const struct rule_route *r)
 {
     if (!comes_from(x, r)) {
         rule_trace_add(x, r->file, r->line, "route \"%s\": not from this listener", r->name);
@@ -167,10 +167,12 @@ static bool do_require(struct rule_scope *x, const struct rule_todo *d, struct r
     return is_there;
 }
 
-static void put(const struct lab_field *f, struct span text, struct rule_result *out)
+static void put(const struct rule_todo *d, struct span text, struct rule_result *out)
 {
-    if (span_has(text))                 /* a mapping never replaces a value by nothing */
-        *lab_field_at(&out->lab, f) = text;
+    if (d->person && out->person)
+        rule_put_person((struct person_data *)(uintptr_t)out->person, d->person, text);
+    else if (d->lab && span_has(text))  /* a mapping never replaces a value by nothing */
+        *lab_field_at(&out->lab, d->lab) = text;
 }
 
 static void do_set(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
@@ -178,11 +180,11 @@ static void do_set(struct rule_scope *x, const struct rule_todo *d, struct rule_
     struct rule_value v;
     rule_get(x, d->expr, &v);
     struct span text = rule_text(&v);
-    if (d->lab->is_date) {
+    if (d->lab ? d->lab->is_date : d->person->is_date) {
         struct rec_ts literal = {.v = v.text, .prec = 'D'};
         text = rule_day(v.ts ? v.ts : &literal, x->a);
     }
-    put(d->lab, text, out);
+    put(d, text, out);
     rule_trace_add(x, d->file, d->line, "%.*s: %s", SPAN_ARG(d->text), span_has(text) ? "set" : "nothing to set");
 }
 
@@ -206,13 +208,13 @@ static bool do_lookup(struct rule_scope *x, const struct rule_todo *d, struct ru
     }
     struct span cell = table_cell(d->table, row, d->column);
     if (span_has(cell)) {
-        put(d->lab, cell, out);
+        put(d, cell, out);
         rule_trace_add(x, d->file, d->line, "%.*s: %s:%u", SPAN_ARG(d->text), table_file(d->table), table_line(d->table, row));
         return true;
     }
     rule_trace_add(x, d->file, d->line, "%.*s: no row%s", SPAN_ARG(d->text), span_is_absent(d->def) ? "" : ", default");
     if (!span_is_absent(d->def)) {
-        put(d->lab, d->def, out);
+        put(d, d->def, out);
         return true;
     }
     decide(out, RULE_HOLD, "UNMAPPED_CODE");
@@ -221,20 +223,34 @@ static bool do_lookup(struct rule_scope *x, const struct rule_todo *d, struct ru
     return false;
 }
 
-static bool do_steps(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
+bool rule_do_step(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
 {
-    for (size_t i = 0; i < r->n_todo; i++) {
-        const struct rule_todo *d = &r->todo[i];
-        bool goes_on = true;
-        switch (d->kind) {
-        case STEP_REQUIRE_FIELD: goes_on = do_require(x, d, out); break;
-        case STEP_SET: do_set(x, d, out); break;
-        case STEP_LOOKUP: goes_on = do_lookup(x, d, out); break;
-        }
-        if (!goes_on)
-            return false;
+    switch (d->kind) {
+    case STEP_REQUIRE_FIELD: return do_require(x, d, out);
+    case STEP_SET: do_set(x, d, out); return true;
+    case STEP_LOOKUP: return do_lookup(x, d, out);
     }
     return true;
+}
+
+static bool do_steps(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
+{
+    for (size_t i = 0; i < r->n_todo; i++)
+        if (!rule_do_step(x, &r->todo[i], out))
+            return false;
+    return true;
+}
+
+/* Who it is about, in case that somebody has to be created. */
+static void fill_person(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
+{
+    struct person_data *p = x->r->patient.is_present ? arena_zalloc(x->a, sizeof *p) : NULL;
+    if (!p)
+        return;
+    rule_fill_person(x, p);
+    p->no_match = r->no_match;
+    p->kind = r->no_match == NO_MATCH_CREATE_CONTACT ? PERSON_CONTACT : PERSON_CASE;
+    out->person = out->lab.person = p;
 }
 
 /* ---- send ---- */
@@ -308,6 +324,7 @@ static void run_send(struct rule_scope *x, const struct rule_route *r, struct ru
     if (!check_cautions(x, r, &f, out) || !check_result(x, out))
         return;
     rule_fill_lab(x, &f, &out->outcome, &out->lab);
+    fill_person(x, r, out);
     if (!do_steps(x, r, out))
         return;
     out->is_withdrawal = out->outcome.kind == OUTCOME_WITHDRAW;
@@ -321,7 +338,7 @@ static void run(struct rule_scope *x, struct rule_result *out)
         return;
     for (size_t i = 0; i < x->rs->n_routes; i++) {
         const struct rule_route *r = &x->rs->routes[i];
-        if (!takes(x, r))
+        if (r->is_person_only || !rule_takes(x, r))
             continue;
         out->route = r->name;
         out->writer = r->writer;                /* a hold of this route has a result key too: a newer version replaces it */

@@ -9,7 +9,7 @@
 #include "conf.h"
 #include "outcome.h"
 
-enum rule_action { RULE_SEND_LAB, RULE_HOLD, RULE_DROP };
+enum rule_action { RULE_SEND_LAB, RULE_HOLD, RULE_DROP, RULE_SEND_PERSON };   /* the last only of rule_run_person() */
 
 struct rule_step {                      /* one thing that was decided, for explain */
     const char *file;                   /* config file */
@@ -27,12 +27,18 @@ struct rule_result {
     struct span table_key;              /* "tests|<system>|<code>" when a missing row holds it, else absent */
     struct lab_result lab;              /* RULE_SEND_LAB: filled and overridden */
     struct outcome outcome;
+    const struct person_data *person;        /* who it is about, as rules see it; lab.person is the same. NULL: the route sends nothing */
     bool is_withdrawal;                 /* send as a withdrawal of the result key */
 };
 
 /* What happens to one observation. trace may be NULL. Zone: IANA name of the channel, for dates without zone. -1: ERR_LIMIT (arena). */
 int rule_run(const struct ruleset *rs, const struct record *r, const struct rec_observation *obs, struct arena *a,
              struct rule_result *out, struct rule_trace *trace, struct err *e);
+
+/* The person of a record, once per record. RULE_SEND_PERSON, RULE_HOLD, or RULE_DROP with NO_ROUTE: no route sends persons of this record. */
+int  rule_run_person(const struct ruleset *rs, const struct record *r, struct arena *a, struct rule_result *out, struct rule_trace *trace, struct err *e);
+/* May a record of this listener be sent as a person? Without, messages that only tell of persons are refused as ever. */
+bool rule_takes_persons(const struct ruleset *rs, struct span channel);
 
 /* The functions of the rules, for people. false past the last. Static texts. */
 struct rule_function {

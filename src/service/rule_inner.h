@@ -129,7 +129,8 @@ struct rule_todo {
     struct span text;               /* as written, for the trace */
     const struct rec_field *field;
     const struct rule_node *expr;
-    const struct lab_field *lab;
+    const struct lab_field *lab;    /* what is set: a field of the lab result … */
+    const struct person_field *person;  /* … or of the person */
     const struct table *table;
     int column;
     struct span def;                /* lookup default; absent: none */
@@ -148,6 +149,12 @@ struct rule_route {
     unsigned allowed;               /* cautions: `allow immunity avidity` */
     enum rule_action action;
     const char *writer;
+    const char *person_writer;      /* send case, send contact; NULL: sends no person */
+    enum person_kind person_kind;
+    enum no_match no_match;
+    uint64_t may_change;            /* update FIELD … */
+    unsigned person_line;
+    bool is_person_only;            /* no send lab, hold or drop: observations pass it over */
     struct span text;               /* hold "…", drop "…" */
     unsigned action_line;
 };
@@ -193,6 +200,12 @@ void rule_fill_lab(struct rule_scope *x, const struct rule_found *found, const s
 /* Siblings: single targets, overall, vaccine strain. True when it decided the fate of this observation. */
 bool rule_check_targets(struct rule_scope *x, const struct rule_found *found, const struct outcome *o, struct rule_result *out);
 bool rule_is_completed(enum obs_status s);
+/* ---- persons (rule_person.c) ---- */
+void rule_fill_person(struct rule_scope *x, struct person_data *out);
+void rule_put_person(struct person_data *p, const struct person_field *f, struct span text);
+const struct rec_address *rule_home_address(const struct rec_patient *p);      /* NULL without an address */
+bool rule_takes(struct rule_scope *x, const struct rule_route *r);             /* from and when fit */
+bool rule_do_step(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out);   /* false: held */
 struct span rule_day(const struct rec_ts *t, struct arena *a);         /* Go.Data date; absent without a day */
 struct span rule_system_name(struct span system);       /* LN, SCT, … */
 #endif

@@ -143,7 +143,30 @@ static bool read_require(struct draft *x)
     return n > 0;
 }
 
-/* lab.x as a place to write to */
+struct target {                     /* lab.x or case.x as a place to write to */
+    const struct lab_field *lab;
+    const struct person_field *person;
+    const char *scope, *name;
+    bool is_date;
+};
+
+static bool person_target(struct draft *x, const struct token *t, struct target *out)
+{
+    const char *names[64];
+    char full[64][40], hint[120];
+    const struct person_field *f = person_field_find(span_from(t->text, 5));
+    if (f) {
+        *out = (struct target){.person = f, .scope = "case", .name = f->name, .is_date = f->is_date};
+        return true;
+    }
+    for (size_t i = 0; i < person_fields_n; i++) {
+        (void)snprintf(full[i], sizeof full[i], "case.%s", person_fields[i].name);
+        names[i] = full[i];
+    }
+    rule_error(&x->c, t, diag_guess(t->text, names, person_fields_n, hint, sizeof hint), "there is no field \"%.*s\" in a case   (labrelay fields case)", SPAN_ARG(t->text));
+    return false;
+}
+
 static const struct lab_field *lab_target(struct draft *x)
 {
     const struct token *t = rule_peek(&x->c);
@@ -171,36 +194,50 @@ static const struct lab_field *lab_target(struct draft *x)
     return NULL;
 }
 
+static bool read_target(struct draft *x, struct target *out)
+{
+    const struct token *t = rule_peek(&x->c);
+    if (t && t->kind == TOKEN_WORD && span_starts(t->text, "case.")) {
+        x->c.i++;
+        return person_target(x, t, out);
+    }
+    const struct lab_field *f = lab_target(x);
+    if (f)
+        *out = (struct target){.lab = f, .scope = "lab", .name = f->name, .is_date = f->is_date};
+    return f != NULL;
+}
+
 static bool read_set(struct draft *x)
 {
     size_t from = x->c.i - 1;
     const struct token *word = last(x);
-    const struct lab_field *f = lab_target(x);
-    if (!f)
+    struct target f;
+    if (!read_target(x, &f))
         return false;
     if (!rule_accept(&x->c, "=")) {
-        rule_error(&x->c, rule_peek(&x->c), NULL, "write: set lab.%s = …", f->name);
+        rule_error(&x->c, rule_peek(&x->c), NULL, "write: set %s.%s = …", f.scope, f.name);
         return false;
     }
     const struct token *t = rule_peek(&x->c);
     const struct rule_node *e = rule_parse_operand(&x->c);
     if (!e)
         return false;
-    bool fits = f->is_date ? e->type == RULE_T_DATE : e->type == RULE_T_TEXT || e->type == RULE_T_NUMBER || e->type == RULE_T_VALUE;
+    bool fits = f.is_date ? e->type == RULE_T_DATE : e->type == RULE_T_TEXT || e->type == RULE_T_NUMBER || e->type == RULE_T_VALUE;
     if (!fits) {
         rule_error(&x->c, t, e->type == RULE_T_CODES ? "write code(…) or display(…)" : e->type == RULE_T_LIST || e->type == RULE_T_IDS ? "write first(…)" : NULL,
-                   "lab.%s needs %s, not %s", f->name, f->is_date ? "a date" : "a text", rule_type_name(e->type));
+                   "%s.%s needs %s, not %s", f.scope, f.name, f.is_date ? "a date" : "a text", rule_type_name(e->type));
         return false;
     }
     struct rule_todo *d = new_todo(x, STEP_SET, word);
-    d->lab = f;
+    d->lab = f.lab;
+    d->person = f.person;
     d->expr = e;
     d->text = words_of(x, from, x->c.i);
     return true;
 }
 
 /* The value column that a look-up reads: the one named like the target, else the only one. */
-static int lookup_column(struct draft *x, const struct table *t, const struct lab_field *f, const struct token *at)
+static int lookup_column(struct draft *x, const struct table *t, const struct target *f, const struct token *at)
 {
     int column = table_column(t, span_of(f->name)), found = -1;
     if (column >= 0)
@@ -243,12 +280,13 @@ static bool read_lookup(struct draft *x)
     }
     size_t first = x->r->n_todo;
     do {
-        const struct lab_field *f = lab_target(x);
-        int column = f ? lookup_column(x, t, f, at) : -1;
+        struct target f;
+        int column = read_target(x, &f) ? lookup_column(x, t, &f, at) : -1;
         if (column < 0)
             return false;
         struct rule_todo *d = new_todo(x, STEP_LOOKUP, word);
-        d->lab = f;
+        d->lab = f.lab;
+        d->person = f.person;
         d->expr = e;
         d->table = t;
         d->column = column;
@@ -295,31 +333,82 @@ static bool read_text_action(struct draft *x, enum rule_action action)
     return set_action(x, action, word);
 }
 
-static bool read_send(struct draft *x)
+/* The writer named behind `to`; NULL after reporting. */
+static const char *read_writer(struct draft *x, const char *what)
 {
-    const struct token *word = last(x);
     char hint[160];
-    if (!rule_accept(&x->c, "lab")) {
-        rule_error(&x->c, rule_peek(&x->c), NULL, "write: send lab to \"writer\"");
-        return false;
-    }
     if (!rule_accept(&x->c, "to")) {
-        rule_error(&x->c, rule_peek(&x->c), NULL, "write: send lab to \"writer\"");
-        return false;
+        rule_error(&x->c, rule_peek(&x->c), NULL, "write: send %s to \"writer\"", what);
+        return NULL;
     }
     const struct token *t = rule_peek(&x->c);
     if (!t || (t->kind != TOKEN_STRING && t->kind != TOKEN_WORD)) {
-        rule_error(&x->c, t, NULL, "send lab to needs the name of a writer");
-        return false;
+        rule_error(&x->c, t, NULL, "send %s to needs the name of a writer", what);
+        return NULL;
     }
     x->c.i++;
-    bool found = false;
     for (size_t i = 0; i < x->s->n_writers; i++)
-        found = found || span_is(t->text, x->s->writers[i]);
-    if (!found)
-        rule_error(&x->c, t, diag_guess(t->text, x->s->writers, x->s->n_writers, hint, sizeof hint), "there is no writer \"%.*s\"", SPAN_ARG(t->text));
-    x->r->writer = keep(x->c.rs, t->text);
-    return set_action(x, RULE_SEND_LAB, word) && found;
+        if (span_is(t->text, x->s->writers[i]))
+            return keep(x->c.rs, t->text);
+    rule_error(&x->c, t, diag_guess(t->text, x->s->writers, x->s->n_writers, hint, sizeof hint), "there is no writer \"%.*s\"", SPAN_ARG(t->text));
+    return NULL;
+}
+
+static bool read_send_person(struct draft *x, enum person_kind kind, const struct token *word)
+{
+    if (x->r->person_writer) {
+        rule_error(&x->c, word, NULL, "a route sends one of case and contact; the first stands in line %u", x->r->person_line);
+        return false;
+    }
+    x->r->person_writer = read_writer(x, person_kind_name(kind));
+    x->r->person_kind = kind;
+    x->r->person_line = word->at.line;
+    return x->r->person_writer != NULL;
+}
+
+static bool read_send(struct draft *x)
+{
+    const struct token *word = last(x);
+    if (rule_accept(&x->c, "case"))
+        return read_send_person(x, PERSON_CASE, word);
+    if (rule_accept(&x->c, "contact"))
+        return read_send_person(x, PERSON_CONTACT, word);
+    if (!rule_accept(&x->c, "lab")) {
+        rule_error(&x->c, rule_peek(&x->c), NULL, "write: send lab to \"writer\", or send case to \"writer\"");
+        return false;
+    }
+    x->r->writer = read_writer(x, "lab");
+    return x->r->writer && set_action(x, RULE_SEND_LAB, word);
+}
+
+/* no-match park | create case | create contact | drop: of this route, instead of the writer's */
+static bool read_no_match(struct draft *x)
+{
+    enum no_match n = rule_accept(&x->c, "park") ? NO_MATCH_PARK : rule_accept(&x->c, "drop") ? NO_MATCH_DROP : NO_MATCH_DEFAULT;
+    if (n == NO_MATCH_DEFAULT && rule_accept(&x->c, "create"))
+        n = rule_accept(&x->c, "case") ? NO_MATCH_CREATE_CASE : rule_accept(&x->c, "contact") ? NO_MATCH_CREATE_CONTACT : NO_MATCH_DEFAULT;
+    x->r->no_match = n;
+    if (n == NO_MATCH_DEFAULT)
+        rule_error(&x->c, rule_peek(&x->c), NULL, "write: no-match park, no-match create case, no-match create contact or no-match drop");
+    return n != NO_MATCH_DEFAULT;
+}
+
+static bool read_update(struct draft *x)
+{
+    const struct token *t;
+    struct target f;
+    size_t n = 0;
+    while ((t = rule_peek(&x->c)) != NULL && t->kind == TOKEN_WORD && span_starts(t->text, "case.")) {
+        x->c.i++;
+        if (!person_target(x, t, &f))
+            return false;
+        x->r->may_change |= person_field_bit(f.person);
+        n++;
+        (void)rule_accept(&x->c, ",");
+    }
+    if (!n)
+        rule_error(&x->c, t, "write: update case.phone_number", "update needs the fields of a case that may be replaced in Go.Data");
+    return n > 0;
 }
 
 static bool read_hold(struct draft *x) { return read_text_action(x, RULE_HOLD); }
@@ -328,6 +417,7 @@ static bool read_drop(struct draft *x) { return read_text_action(x, RULE_DROP); 
 static const struct { const char *word; bool (*read)(struct draft *x); } statements[] = {
     {"from", read_from}, {"when", read_when}, {"allow", read_allow}, {"require", read_require}, {"lookup", read_lookup},
     {"set", read_set}, {"send", read_send}, {"hold", read_hold}, {"drop", read_drop},
+    {"no-match", read_no_match}, {"update", read_update},
 };
 #define STATEMENTS (sizeof statements / sizeof statements[0])
 
@@ -394,15 +484,19 @@ static void compile_route(struct ruleset *rs, const struct rule_setup *s, const 
     size_t errors = diag_errors(s->d);
     for (size_t i = 0; i < stmt->n_body; i++)
         read_stmt(&x, &stmt->body[i]);
-    if (!x.has_action && diag_errors(s->d) == errors)
-        diag_add(s->d, DIAG_ERROR, stmt->v[0].at, "add: send lab to \"writer\", hold \"why\" or drop \"why\"", "the route \"%s\" does not say what to do", r->name);
+    r->is_person_only = !x.has_action && r->person_writer;
+    if (r->is_person_only)
+        r->action = RULE_SEND_PERSON;
+    if (!x.has_action && !r->person_writer && diag_errors(s->d) == errors)
+        diag_add(s->d, DIAG_ERROR, stmt->v[0].at, "add: send lab to \"writer\", send case to \"writer\", hold \"why\" or drop \"why\"",
+                 "the route \"%s\" does not say what to do", r->name);
     rs->n_routes++;
 }
 
 /* ---- the routes together ---- */
 static bool catches_all(const struct rule_route *r)
 {
-    return r->n_from == 0 && r->n_when == 0;
+    return !r->is_person_only && r->n_from == 0 && r->n_when == 0;
 }
 
 static void check_order(const struct ruleset *rs, const struct rule_setup *s)
@@ -448,7 +542,8 @@ static void check_writers(const struct ruleset *rs, const struct rule_setup *s)
     for (size_t w = 0; w < s->n_writers; w++) {
         bool is_used = false;
         for (size_t i = 0; i < rs->n_routes; i++)
-            is_used = is_used || (rs->routes[i].writer && strcmp(rs->routes[i].writer, s->writers[w]) == 0);
+            is_used = is_used || (rs->routes[i].writer && strcmp(rs->routes[i].writer, s->writers[w]) == 0) ||
+                      (rs->routes[i].person_writer && strcmp(rs->routes[i].person_writer, s->writers[w]) == 0);
         if (!is_used)
             diag_add(s->d, DIAG_WARNING, s->writers_at[w], NULL, "the writer \"%s\" is never used: no route sends to it", s->writers[w]);
     }

@@ -428,8 +428,10 @@ static void test_wrong_statements(void **state)
 {
     (void)state;
     static const struct { const char *text, *says; } rows[] = {
-        {BASE "no-match create case\n", "not built yet"},
-        {BASE "no-match drop\n", "not built yet"},
+        {BASE "no-match create\n", "needs a word"},
+        {BASE "no-match create event\n", "case contact"},
+        {BASE "no-match create contact\n", "contact-of"},
+        {BASE "no-match drop, alarm after 3d\n", ","},
         {BASE "no-match park, alarm\n", "alarm after TIME"},
         {BASE "match visual-id\n", "match needs `by`"},
         {BASE "match by name\n", "name"},
