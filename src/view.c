@@ -27,11 +27,26 @@ void view_delivery_line(const struct delivery *d, struct buf *b)
     buf_addc(b, '\n');
 }
 
+/* Sentences for people, line by line. */
+static void words_text(const char *words, struct buf *b)
+{
+    while (*words) {
+        size_t n = strcspn(words, "\n");
+        buf_addf(b, "             %.*s\n", (int)n, words);
+        words += n + (words[n] == '\n');
+    }
+}
+
 static void evidence_text(const char *detail, struct buf *b)
 {
     json_t *j = json_loads(detail, 0, NULL), *list = json_object_get(j, "candidates"), *c;
+    const char *words = json_string_value(json_object_get(j, "why"));
     size_t i;
-    if (!json_is_array(list)) {
+    if (words) {
+        words_text(words, b);
+        json_array_foreach(list, i, c)
+            buf_addf(b, "  candidate  %s %s\n", json_string_value(json_object_get(c, "type")), json_string_value(json_object_get(c, "id")));
+    } else if (!json_is_array(list)) {
         if (detail[0])
             buf_addf(b, "  detail     %s\n", detail);
     } else if (json_array_size(list) == 0) {

@@ -86,6 +86,23 @@ void courier_post(struct courier_pool *p, struct task *t)
     mailbox_post(p->tasks, &t->mail);
 }
 
+void courier_recall(struct courier_pool *p)
+{
+    for (struct mail *x = mailbox_take_all(p->tasks), *next; x; x = next) {
+        next = x->next;
+        x->next = NULL;
+        if (x->kind == KIND_STOP) {
+            mailbox_post(p->tasks, x);
+            continue;
+        }
+        struct task *t = (struct task *)(void *)x;
+        t->verdict = VERDICT_RETRY_LATER;
+        t->reason = xstrdup("STOPPING");
+        t->ended_us = t->started_us = clock_now_us();
+        mailbox_post(p->answers, &t->mail);
+    }
+}
+
 size_t courier_waiting(struct courier_pool *p)
 {
     return mailbox_count(p->tasks);

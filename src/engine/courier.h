@@ -17,6 +17,8 @@ struct courier_pool *courier_open(const char *name, size_t threads, struct mailb
 void courier_post(struct courier_pool *p, struct task *t);
 /* Tasks that wait and have not been started. */
 size_t courier_waiting(struct courier_pool *p);
+/* Tasks that wait come back at once, as those of courier_close(); those under way go on. */
+void courier_recall(struct courier_pool *p);
 /* Waits for the tasks under way (at most one per thread, bounded by their time limits). Those not started come back with
  * VERDICT_RETRY_LATER, reason STOPPING: surely not executed. NULL is fine. */
 void courier_close(struct courier_pool *p);

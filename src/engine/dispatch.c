@@ -17,6 +17,8 @@
 #include "xmem.h"
 
 #define LOOK_AGAIN_US 200000        /* how soon the store is asked again when nothing woke us */
+#define COMMIT_US 8000              /* a slow commit with what comes before and after it */
+#define BEHIND_MAX 15               /* tasks that wait behind the one a courier has */
 #define OLD_KEY_US (60LL * 24 * 3600 * 1000000)
 
 static int64_t memory_get(void *ctx, const char *writer, const char *key, int64_t def)
@@ -383,6 +385,8 @@ static void note_mode(struct writer_run *w, const struct writer_status *s)
 {
     if (s->mode == w->last_mode)
         return;
+    if (w->last_mode == WRITER_READY)
+        courier_recall(w->pool);    /* what has not begun need not wait for its own failure */
     w->last_mode = s->mode;
     switch (s->mode) {
     case WRITER_STARTING:
@@ -394,6 +398,14 @@ static void note_mode(struct writer_run *w, const struct writer_status *s)
         log_event(LOG_ERROR, "writer paused", log_word("writer", w->conf->name), log_word("reason", s->reason ? s->reason : ""), log_text("detail", s->detail));
         break;
     }
+}
+
+/* Tasks under way: enough that couriers never wait for a commit, few enough that they are begun soon. One waits behind each that is done;
+ * where answers come faster than commits, as many as fill the time of one. */
+static size_t room_of(const struct writer_run *w)
+{
+    int64_t behind = w->took_us > 0 ? COMMIT_US / w->took_us : 1;
+    return (size_t)w->conf->couriers * (size_t)(1 + (behind < 1 ? 1 : behind > BEHIND_MAX ? BEHIND_MAX : behind));
 }
 
 static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, struct err *e)
@@ -424,7 +436,7 @@ static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, stru
         return -1;
     w->is_match_late = false;
     w->match_until_us = clock_mono_us() + MATCH_SLICE_US;
-    size_t room = (size_t)w->conf->couriers * 2;
+    size_t room = room_of(w);
     if (!w->first || w->n_busy >= room)
         return 0;
     lanes = xcalloc(1, sizeof *lanes);

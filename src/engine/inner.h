@@ -32,6 +32,7 @@ struct writer_run {                 /* a writer of the config, running */
     int64_t look_next_us;
     size_t n_crowded;               /* lanes with much in memory at the last look: more of them may be in the store */
     int64_t delivered, requests;    /* since start */
+    int64_t took_us;                /* of a step, by a courier, on average of late */
     enum writer_mode last_mode;
     struct rematch *rematch;        /* match.c */
     int64_t match_until_us;         /* clock_mono_us: looks of this turn end then … */

@@ -15,6 +15,7 @@
 #include "xmem.h"
 
 #define FIND_AGAIN_MAX 3
+#define TOOK_SHARE 8                /* a step counts an eighth in the average */
 #define RETRY_FIRST_US 5000000LL    /* 5 s, doubled up to retry-max */
 
 static int64_t back_off(const struct writer_conf *c, int tries)
@@ -140,6 +141,8 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
         w->is_chore_busy = false;
         return 0;
     }
+    if (!t->reason || strcmp(t->reason, "STOPPING") != 0)
+        w->took_us += ((t->ended_us > t->started_us ? t->ended_us - t->started_us : 0) - w->took_us) / TOOK_SHARE;
     struct active *x = dispatch_find(w, t->delivery_id);
     if (!x)
         return err_set(e, ERR_BUG, "settle", "an answer for delivery d%lld that is not under way", (long long)t->delivery_id);

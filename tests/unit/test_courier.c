@@ -104,8 +104,31 @@ static void test_close(void **state)
     courier_close(NULL);
 }
 
+/* Recalled tasks come back unbegun; the one under way is finished, and the pool goes on. */
+static void test_recall(void **state)
+{
+    bool seen[12] = {false};
+    (void)state;
+    struct mailbox *answers = mailbox_new(false);
+    struct courier_pool *p = courier_open("counting", 1, answers);
+    atomic_store(&is_slow, true);
+    atomic_store(&performed, 0);
+    for (int64_t i = 0; i < 10; i++)
+        courier_post(p, task_new(i));
+    while (atomic_load(&inside) == 0)
+        (void)usleep(1000);
+    courier_recall(p);
+    assert_int_equal(take(answers, 10, VERDICT_RETRY_LATER, seen), 9);
+    assert_int_equal(atomic_load(&performed), 1);
+    atomic_store(&is_slow, false);
+    courier_post(p, task_new(10));
+    assert_int_equal(take(answers, 1, VERDICT_DELIVERED, seen), 1);
+    courier_close(p);
+    mailbox_free(answers);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_come_back), cmocka_unit_test(test_close)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_come_back), cmocka_unit_test(test_close), cmocka_unit_test(test_recall)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
