@@ -262,7 +262,7 @@ void take_pump(struct listener *l)
     int64_t now = clock_mono_us(), next = INT64_MAX;
     if (l->is_lost || l->is_stopping || l->n_flying > l->n_items / 2)
         return;
-    if (!l->env.is_accepting()) {
+    if (!l->env.is_accepting(l->env.name)) {
         take_later(l, CLOSED_WAIT_US);
         return;
     }

@@ -346,7 +346,7 @@ static bool take_head(struct http_conn *c)
     http_route(l->o, &l->secrets, q, &c->plan);
     c->is_planned = true;
     c->is_last = c->is_last || q->is_close;
-    if (c->plan.what == HTTP_TAKE && (!l->env.is_accepting() || l->is_stopping || !budget_has(l, q->length))) {
+    if (c->plan.what == HTTP_TAKE && (!l->env.is_accepting(l->env.name) || l->is_stopping || !budget_has(l, q->length))) {
         refuse_head(c);
         count_refused(c);
         say_error(c, 503, "transient", "Not taken now: try again later");

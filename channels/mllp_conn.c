@@ -346,7 +346,7 @@ static void take_truncated(struct mllp_conn *c, struct span bytes, int64_t now)
 {
     struct mllp_hub *h = c->h;
     log_event(LOG_WARNING, "truncated frame", log_word("channel", h->env.name), log_word("peer", c->peer), log_int("bytes", (int64_t)bytes.n));
-    if (h->env.is_accepting() && !budget_is_used(h)) {
+    if (h->env.is_accepting(h->env.name) && !budget_is_used(h)) {
         post_frame(c, FRAME_TRUNCATED, now);
         return;
     }
@@ -356,7 +356,7 @@ static void take_truncated(struct mllp_conn *c, struct span bytes, int64_t now)
 
 static void take_whole(struct mllp_conn *c, struct span bytes, int64_t now)
 {
-    if (!c->h->env.is_accepting())
+    if (!c->h->env.is_accepting(c->h->env.name))
         answer_busy(c, bytes, "NOT_ACCEPTING", now);
     else if (budget_is_used(c->h))
         answer_busy(c, bytes, "BUDGET", now);

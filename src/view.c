@@ -106,7 +106,7 @@ static void raw_json(struct buf *b, const char *key, const char *text)
     }
 }
 
-void view_delivery_json(const struct delivery *d, struct buf *b)
+static void delivery_json(const struct delivery *d, bool is_whole, struct buf *b)
 {
     buf_addc(b, '{');
     buf_json_kint(b, "id", d->id);
@@ -119,7 +119,8 @@ void view_delivery_json(const struct delivery *d, struct buf *b)
     buf_json_kv(b, "step", delivery_step_name(d->step));
     buf_json_kv(b, "reason", d->reason);
     buf_json_kv(b, "reason_text", reason_text(d->reason));
-    raw_json(b, "detail", d->detail);
+    if (is_whole)
+        raw_json(b, "detail", d->detail);
     buf_json_kv(b, "route", d->route);
     buf_json_kint(b, "config", d->config);
     buf_json_kv(b, "writer", d->writer);
@@ -132,8 +133,19 @@ void view_delivery_json(const struct delivery *d, struct buf *b)
     buf_json_kv(b, "person_type", d->person_type);
     buf_json_kv(b, "person_id", d->person_id);
     buf_json_kv(b, "remote_id", d->remote_id);
-    raw_json(b, "body", d->body);
+    if (is_whole)
+        raw_json(b, "body", d->body);
     buf_addc(b, '}');
+}
+
+void view_delivery_json(const struct delivery *d, struct buf *b)
+{
+    delivery_json(d, true, b);
+}
+
+void view_delivery_json_line(const struct delivery *d, struct buf *b)
+{
+    delivery_json(d, false, b);
 }
 
 void view_message_text(const struct store_message_row *m, struct buf *b)

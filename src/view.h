@@ -10,6 +10,7 @@
 
 void view_delivery_line(const struct delivery *d, struct buf *b);       /* one line */
 void view_delivery_text(const struct delivery *d, struct buf *b);       /* with reason, person, body */
+void view_delivery_json_line(const struct delivery *d, struct buf *b);  /* without body and detail: no patient data */
 void view_delivery_json(const struct delivery *d, struct buf *b);
 void view_message_text(const struct store_message_row *m, struct buf *b);
 void view_message_json(const struct store_message_row *m, struct buf *b);   /* an object without the closing brace: the caller adds */

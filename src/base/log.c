@@ -29,6 +29,11 @@ enum log_level log_get_level(void)
     return __atomic_load_n(&level_now, __ATOMIC_RELAXED);
 }
 
+const char *log_level_name(enum log_level l)
+{
+    return level_names[l];
+}
+
 int log_level_parse(const char *name, enum log_level *out)
 {
     for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++)

@@ -31,6 +31,7 @@ static inline struct log_field log_ms(const char *key, int64_t us) { return (str
 
 void log_set_level(enum log_level l);
 enum log_level log_get_level(void);
+const char *log_level_name(enum log_level l);
 int  log_level_parse(const char *name, enum log_level *out);   /* -1 when it is none */
 /* event is a constant phrase ("stored", "rejected"). */
 void log_event_v(enum log_level l, const char *event, const struct log_field *f, size_t n);

@@ -1,7 +1,7 @@
 /*
  * NAME command - requests of the control socket, run between two frames of a batch by the engine.
  *
- * {"do":"status"}  {"do":"release","id":N,"by":"…","reason":"…"}  {"do":"dismiss",…}  {"do":"resume","writer":"…","by":"…"}
+ * {"do":"status"}  {"do":"release","id":N,"by":"…","reason":"…"}  {"do":"dismiss",…}  {"do":"pause"|"resume","name":"…","by":"…"}  {"do":"log-level",…}
  * The answer is {"ok":true,…} or {"error":"…"}. What a person does is audited in the same commit, and the answer leaves after it.
  */
 #include <jansson.h>
@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "inner.h"
 #include "log.h"
+#include "watch.h"
 
 #define ANSWER_MAX_BYTES ((size_t)1 << 20)
 
@@ -21,52 +22,6 @@ static char *failed(const char *text)
     buf_addc(&b, '{');
     buf_json_kv(&b, "error", text);
     buf_addc(&b, '}');
-    return buf_take(&b, NULL);
-}
-
-static const char *mode_name(enum writer_mode m)
-{
-    switch (m) {
-    case WRITER_STARTING: return "starting";
-    case WRITER_READY: return "ready";
-    case WRITER_PAUSED: return "paused";
-    }
-    return "?";
-}
-
-static char *run_status(struct engine *g)
-{
-    struct buf b;
-    buf_init(&b, ANSWER_MAX_BYTES);
-    buf_adds(&b, "{\"ok\":true");
-    buf_json_kv(&b, "node", g->conf->node);
-    buf_json_kv(&b, "config", g->conf->hash);
-    buf_json_kint(&b, "config_number", g->config_number);
-    buf_json_kint(&b, "started_us", g->started_us);
-    buf_json_key(&b, "accepting");
-    buf_adds(&b, g->is_refusing || g->is_low ? "false" : "true");
-    buf_json_key(&b, "store_takes");
-    buf_adds(&b, g->is_refusing ? "false" : "true");
-    buf_json_key(&b, "writers");
-    buf_addc(&b, '[');
-    for (size_t i = 0; i < g->n_writers; i++) {
-        struct writer_run *w = &g->writers[i];
-        struct writer_status s = {.mode = WRITER_STARTING};
-        w->conf->ops->status(w->w, &s);
-        buf_json_sep(&b);
-        buf_addc(&b, '{');
-        buf_json_kv(&b, "name", w->conf->name);
-        buf_json_kv(&b, "mode", mode_name(s.mode));
-        buf_json_kv(&b, "reason", s.reason ? s.reason : "");
-        buf_json_kv(&b, "detail", s.detail);
-        buf_json_kint(&b, "until_us", s.until_us);
-        buf_json_kint(&b, "active", (int64_t)w->n_active);
-        buf_json_kint(&b, "busy", (int64_t)w->n_busy);
-        buf_json_kint(&b, "delivered", w->delivered);
-        buf_json_kint(&b, "requests", w->requests);
-        buf_addc(&b, '}');
-    }
-    buf_adds(&b, "]}");
     return buf_take(&b, NULL);
 }
 
@@ -115,39 +70,23 @@ out:
     return answer;
 }
 
-static char *run_resume(struct engine *g, json_t *q, struct err *e)
-{
-    const char *name = json_string_value(json_object_get(q, "writer")), *by = json_string_value(json_object_get(q, "by"));
-    for (size_t i = 0; name && i < g->n_writers; i++) {
-        struct writer_run *w = &g->writers[i];
-        if (strcmp(w->conf->name, name) != 0)
-            continue;
-        w->conf->ops->resume(w->w);
-        if (store_audit(g->env.store, by ? by : "?", "resume", 0, 0, name, e))
-            return failed(e->text);
-        struct buf b;
-        buf_init(&b, ANSWER_MAX_BYTES);
-        buf_adds(&b, "{\"ok\":true}");
-        return buf_take(&b, NULL);
-    }
-    return failed("no writer of this name in the running configuration");
-}
-
 char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e)
 {
     json_error_t je;
     json_t *q = json_loads(request, JSON_REJECT_DUPLICATES, &je);
     const char *what = q ? json_string_value(json_object_get(q, "do")) : NULL;
     char *answer;
-    *is_telling = what && strcmp(what, "status") == 0;
+    *is_telling = what && (strcmp(what, "status") == 0 || strcmp(what, "log-level") == 0);
     if (!what)
         answer = failed("not a request");
     else if (strcmp(what, "status") == 0)
-        answer = run_status(g);
+        answer = status_answer(g);
     else if (strcmp(what, "release") == 0 || strcmp(what, "dismiss") == 0)
         answer = run_held(g, q, what[0] == 'r', e);
-    else if (strcmp(what, "resume") == 0)
-        answer = run_resume(g, q, e);
+    else if (strcmp(what, "pause") == 0 || strcmp(what, "resume") == 0)
+        answer = watch_command(g, q, what[0] == 'p', e);
+    else if (strcmp(what, "log-level") == 0)
+        answer = status_set_log(g, json_string_value(json_object_get(q, "level")), json_integer_value(json_object_get(q, "for_us")));
     else
         answer = failed("unknown request");
     json_decref(q);

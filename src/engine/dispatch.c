@@ -14,6 +14,7 @@
 #include "crash.h"
 #include "inner.h"
 #include "log.h"
+#include "watch.h"
 #include "xmem.h"
 
 #define LOOK_AGAIN_US 200000        /* how soon the store is asked again when nothing woke us */
@@ -408,11 +409,19 @@ static size_t room_of(const struct writer_run *w)
     return (size_t)w->conf->couriers * (size_t)(1 + (behind < 1 ? 1 : behind > BEHIND_MAX ? BEHIND_MAX : behind));
 }
 
+/* By a person: nothing at all leaves. */
+static bool is_paused(const struct engine *g, const struct writer_run *w)
+{
+    return g->watch->writers_paused[w - g->writers];
+}
+
 static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, struct err *e)
 {
     struct writer_status s = {.mode = WRITER_STARTING};
     struct lanes *lanes;
     int rc = 0;
+    if (is_paused(g, w))
+        return 0;
     if (!w->is_chore_busy) {
         int64_t next = 0;
         struct task *t = w->conf->ops->chore(w->w, now, &next);
@@ -479,6 +488,8 @@ int64_t dispatch_next_us(struct engine *g, int64_t now)
     int64_t best = -1;
     for (size_t i = 0; i < g->n_writers; i++) {
         struct writer_run *w = &g->writers[i];
+        if (is_paused(g, w))
+            continue;
         if (match_is_pending(w, now))
             return now;
         int64_t due = w->last_mode == WRITER_READY ? store_next_due(g->env.store, w->conf->name) : -1; /* a pause ends by a chore */

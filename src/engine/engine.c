@@ -18,6 +18,7 @@
 #include "fsutil.h"
 #include "inner.h"
 #include "log.h"
+#include "watch.h"
 #include "xmem.h"
 
 #define IDLE_US 1000000LL           /* an idle turn: expiry, disk floor, counts of the loop */
@@ -70,12 +71,13 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
         return -1;
     log_event(LOG_INFO, "engine started", log_word("node", g->conf->node), log_word("config", g->conf->hash), log_int("number", g->config_number),
               log_int("unknown", recovered));
-    return dispatch_open(g, e);
+    return watch_open(g, e) ? -1 : dispatch_open(g, e);
 }
 
 void engine_set_loop(struct engine *g, struct loop *loop)
 {
     g->env.loop = loop;
+    watch_tell_loop(g);
 }
 
 void engine_stop(struct engine *g)
@@ -89,6 +91,7 @@ void engine_close(struct engine *g)
     if (!g)
         return;
     dispatch_close(g);
+    watch_close(g);
     for (size_t i = 0; g->zones && i < g->conf->n_listeners; i++)
         zone_free(g->zones[i]);
     free(g->zones);
@@ -103,6 +106,9 @@ static void take_count(void *ctx, const char *listener, const char *what, int64_
     struct err e = ERR_INIT;
     if (store_count(g->env.store, listener, what, n, &e))
         log_err(LOG_ERROR, "cannot count", &e);
+    const struct listener_conf *lc = strcmp(what, "received") == 0 ? config_listener_find(g->conf, listener) : NULL;
+    if (lc)
+        watch_heard(g, lc->index, n, clock_now_us());
 }
 
 static void put_answer(struct engine *g, struct task *t)
@@ -171,6 +177,8 @@ static int batch_failed(struct engine *g, const struct err *why)
                 dispatch_forget(&g->writers[i], x);
         }
     free_answers(g);
+    struct err ignored = ERR_INIT;
+    (void)watch_open(g, &ignored); /* a pause that was not stored was not made */
     g->is_refusing = true;
     g->probe_us = clock_mono_us() + PROBE_US;
     set_accepting(g);
@@ -181,7 +189,7 @@ static int close_batch(struct engine *g)
 {
     struct err e = ERR_INIT;
     CRASH_POINT("before_commit");
-    if (store_is_dirty(g->env.store) && store_commit(g->env.store, &e))
+    if (watch_keep(g, &e) || (store_is_dirty(g->env.store) && store_commit(g->env.store, &e)))
         return batch_failed(g, &e);
     CRASH_POINT("after_commit");
     intake_reply(g, true);
@@ -268,6 +276,7 @@ static int idle(struct engine *g, struct err *e)
     if (g->env.loop)
         loop_take_counts(g->env.loop, take_count, g);
     probe(g);
+    status_idle(g);
     if (!g->is_refusing && (part_give_up(g, clock_now_us(), e) || look_at_clock(g, e)))
         return -1;
     if (g->conf->store.keep_delivered_us > 0 &&

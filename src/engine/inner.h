@@ -8,6 +8,7 @@
 #include "courier.h"
 #include "decide.h"
 #include "engine.h"
+#include "log.h"
 
 #define ACTIVE_MAX 256              /* deliveries of a writer held in memory; the rest waits in the store */
 #define LANE_HASH 1024
@@ -53,6 +54,8 @@ struct pending_frame {              /* a frame of the open batch: its reply wait
     struct pending_frame *next;
 };
 
+struct watch;
+
 struct engine {
     struct engine_env env;
     const struct config *conf;
@@ -75,6 +78,9 @@ struct engine {
     int64_t settle_us;              /* the longest settle-unknown of the writers */
     int64_t probe_us;
     int64_t clock_offset_us;        /* wall clock minus monotonic clock: a change is a jump */
+    struct watch *watch;            /* channels heard, pauses: watch.h */
+    int64_t log_until_us;           /* monotonic; then the log level goes back to … (0: it stays) */
+    enum log_level log_before;
     int stop;                       /* atomic */
 };
 
@@ -135,6 +141,11 @@ bool person_meet_no_match(struct writer_run *w, struct delivery *d);
 int  settle_task(struct engine *g, struct task *t, int64_t now, struct err *e);
 /* Writes down what stands at the writer under d->result_key. */
 int  settle_put_target(struct engine *g, const struct delivery *d, const char *remote_id, bool is_tombstone, int64_t now, struct err *e);
+
+/* status.c: {"do":"status"}, {"do":"log-level"}; heap answers */
+char *status_answer(struct engine *g);
+char *status_set_log(struct engine *g, const char *level, int64_t for_us);
+void status_idle(struct engine *g);                                     /* a log level that was set for a time goes back */
 
 /* command.c: one control request; returns the JSON answer (heap), which holds without a commit when it only tells */
 char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e);

@@ -14,6 +14,7 @@
 #include "inner.h"
 #include "log.h"
 #include "text.h"
+#include "watch.h"
 #include "xmem.h"
 
 #define ARENA_FACTOR 12             /* arena cap: this many times the frame … */
@@ -457,6 +458,7 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
     g->frames_last = &pf->next;
     g->n_frames++;
     g->frames_bytes += f->raw_n;
+    watch_heard(g, f->listener_index, 1, clock_now_us());
     struct span raw = span_make(f->raw, f->raw_n);
     if (f->state != FRAME_WHOLE) {
         if (count(g, lc->name, "received", e))

@@ -602,6 +602,12 @@ void config_free(struct config *c)
     free(c);
 }
 
+const char *config_listener_place(const struct listener_conf *lc)
+{
+    const char *address = option_text(&lc->ops->options, lc->options, "address");
+    return address ? address : option_text(&lc->ops->options, lc->options, "inbox");
+}
+
 const struct listener_conf *config_listener_find(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->n_listeners; i++)

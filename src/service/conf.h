@@ -70,6 +70,7 @@ struct config *config_load(const char *path, const struct modules *m, struct dia
 /* The option tables of the top level, of store and of every writer, for --help and the man page; NULL past the last. */
 const struct option_table *config_tables(size_t i, const char **name);
 void config_free(struct config *c);     /* NULL is fine */
+const char *config_listener_place(const struct listener_conf *lc);      /* its address or inbox; NULL when it has none */
 const struct listener_conf *config_listener_find(const struct config *c, const char *name);
 /* Which of the listener's parsers reads these bytes: the wanted one (name, NULL: none), else the first that knows them, else the first.
  * NULL when the wanted one is not among them. */

@@ -28,6 +28,7 @@ struct lane {                           /* one listener */
     const struct listener_conf *conf;
     struct listener *l;
     _Atomic int64_t counts[N_COUNTS];
+    _Atomic bool is_paused;
 };
 
 struct loop {
@@ -57,9 +58,18 @@ static void account_bytes(int64_t delta)
     assert(before + delta >= 0);
 }
 
-static bool is_accepting(void)
+static struct lane *lane_named(const struct loop *l, const char *listener)
 {
-    return atomic_load(&accepting) && !atomic_load(&stop_asked);
+    for (size_t i = 0; i < l->n_lanes; i++)
+        if (strcmp(l->lanes[i].conf->name, listener) == 0)
+            return &l->lanes[i];
+    return NULL;
+}
+
+static bool is_accepting(const char *listener)
+{
+    struct lane *lane = lane_named(the_loop, listener);
+    return atomic_load(&accepting) && !atomic_load(&stop_asked) && lane && !atomic_load(&lane->is_paused);
 }
 
 /* Steps of 16: a busy answer may use some ids behind its seed. */
@@ -70,16 +80,12 @@ static uint64_t next_reply_id(void)
 
 static void count(const char *listener, const char *what, int64_t n)
 {
-    for (size_t i = 0; i < the_loop->n_lanes; i++) {
-        struct lane *lane = &the_loop->lanes[i];
-        if (strcmp(lane->conf->name, listener) != 0)
-            continue;
-        for (size_t k = 0; k < N_COUNTS; k++)
-            if (strcmp(count_names[k], what) == 0) {
-                (void)atomic_fetch_add(&lane->counts[k], n);
-                return;
-            }
-    }
+    struct lane *lane = lane_named(the_loop, listener);
+    for (size_t k = 0; lane && k < N_COUNTS; k++)
+        if (strcmp(count_names[k], what) == 0) {
+            (void)atomic_fetch_add(&lane->counts[k], n);
+            return;
+        }
     assert(false && "a count that nobody knows");
 }
 
@@ -209,6 +215,13 @@ void loop_set_accepting(struct loop *l, bool on)
 {
     (void)l;
     atomic_store(&accepting, on);
+}
+
+void loop_set_paused(struct loop *l, const char *listener, bool on)
+{
+    struct lane *lane = lane_named(l, listener);
+    if (lane)
+        atomic_store(&lane->is_paused, on);
 }
 
 struct event_base *loop_base(struct loop *l)

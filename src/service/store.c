@@ -20,6 +20,7 @@
  *   target(key, …)            what stands at the writer under a result key; a tombstone when withdrawn. Never deleted.
  *   audit(id, …, hash)        hash = SHA-256(previous hash || fields): a changed or missing row breaks the chain; meta.audit names the last one.
  *   memory, config, meta      small values of writers; configuration hashes; next ids, so that none is ever used twice.
+ *   channel, pause, alarm     what was heard when, what a person paused, what is wrong: store_watch.c. Few rows.
  *   trail(last, first, bits)  which identifiers may stand in these messages: store_trail.c. Added without a new version: no row is needed.
  *   Index delivery_open holds the open states only (result key), delivery_due those a courier may take (writer, time): both stay small
  *   however long the history is. CLAIMED stays in delivery_due so that a claim does not touch it; the look-up passes over the few.
@@ -104,6 +105,10 @@ static const char schema_1[] =
 static const char schema_2[] =
     "ALTER TABLE delivery ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX delivery_held ON delivery(writer,reason) WHERE state=3;"
+    "CREATE TABLE channel(name TEXT PRIMARY KEY, last_us INTEGER NOT NULL, day INTEGER NOT NULL, today INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE pause(kind TEXT NOT NULL, name TEXT NOT NULL, us INTEGER NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY(kind,name)) WITHOUT ROWID;"
+    "CREATE TABLE alarm(kind TEXT NOT NULL, subject TEXT NOT NULL, raised_us INTEGER NOT NULL, cleared_us INTEGER NOT NULL, said_us INTEGER NOT NULL,"
+    " n INTEGER NOT NULL, detail TEXT NOT NULL, PRIMARY KEY(kind,subject)) WITHOUT ROWID;"
     "PRAGMA user_version=2;";
 
 static const char *const message_state_names[] = {[MESSAGE_STORED] = "stored", [MESSAGE_REFUSED] = "refused", [MESSAGE_QUARANTINED] = "quarantined"};

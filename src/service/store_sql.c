@@ -122,6 +122,24 @@ static const char *const sql[STORE_STMTS] = {
                          " FROM message m LEFT JOIN raw r ON r.message=m.id WHERE m.id>?1 AND m.id<=?2 AND m.received_us>=?3 AND m.received_us<?4"
                          " AND (?5<0 OR m.channel=?5) ORDER BY m.id LIMIT ?6",
     [ST_WALK_DELIVERIES] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM "WHERE d.message BETWEEN ?1 AND ?2 ORDER BY d.message,d.id",
+    [ST_PUT_CHANNEL] = "INSERT INTO channel(name,last_us,day,today) VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET last_us=?2,day=?3,today=?4",
+    [ST_LIST_CHANNELS] = "SELECT name,last_us,day,today FROM channel ORDER BY name",
+    [ST_PUT_PAUSE] = "INSERT INTO pause(kind,name,us,who,why) VALUES(?1,?2,?3,?4,?5) ON CONFLICT DO UPDATE SET us=?3,who=?4,why=?5",
+    [ST_DROP_PAUSE] = "DELETE FROM pause WHERE kind=?1 AND name=?2",
+    [ST_LIST_PAUSES] = "SELECT kind,name,us,who,why FROM pause ORDER BY 1,2",
+    [ST_PUT_ALARM] = "INSERT INTO alarm(kind,subject,raised_us,cleared_us,said_us,n,detail) VALUES(?1,?2,?3,?4,?5,?6,?7)"
+                     " ON CONFLICT DO UPDATE SET raised_us=?3,cleared_us=?4,said_us=?5,n=?6,detail=?7",
+    [ST_DROP_ALARM] = "DELETE FROM alarm WHERE kind=?1 AND subject=?2",
+    [ST_LIST_ALARMS] = "SELECT kind,subject,raised_us,cleared_us,said_us,n,detail FROM alarm ORDER BY 1,2",
+    [ST_QUEUE] = "SELECT q.w,q.s,q.r,q.n,(SELECT received_us FROM message WHERE id=q.m) FROM (SELECT writer AS w,state AS s,reason AS r,count(*) AS n,"
+                 "min(message) AS m FROM delivery INDEXED BY delivery_open WHERE state<4 GROUP BY 1,2,3) q ORDER BY 1,2,3",
+    [ST_QUEUE_LANES] = "SELECT q.w,q.lane,q.n,q.m,(SELECT received_us FROM message WHERE id=q.m) FROM (SELECT writer AS w,lane,count(*) AS n,"
+                       "min(message) AS m FROM delivery INDEXED BY delivery_open WHERE state<4 AND state<>3 GROUP BY 1,2 ORDER BY 4 LIMIT ?1) q",
+    [ST_OLDEST_DUE] = "SELECT (SELECT m.received_us FROM message m WHERE m.id=(SELECT message FROM delivery WHERE id=q.id)),q.n"
+                      " FROM (SELECT min(id) AS id,count(*) AS n FROM delivery INDEXED BY delivery_due WHERE state<3 AND writer=?1) q",
+    [ST_HELD] = "SELECT q.r,q.n,(SELECT m.received_us FROM message m WHERE m.id=(SELECT message FROM delivery WHERE id=q.id)) FROM (SELECT reason AS r,"
+                "count(*) AS n,min(id) AS id FROM delivery INDEXED BY delivery_held WHERE state=3 AND writer=?1 GROUP BY reason) q",
+    [ST_NEXT_MESSAGE] = "SELECT id,received_us FROM message WHERE id>=?1 ORDER BY id LIMIT 1",
     [ST_ALL_AUDIT] = "SELECT id,us,who,action,delivery,message,reason,hash FROM audit ORDER BY id",
 };
 

@@ -318,7 +318,7 @@ def complete(script, *words):
 def test_completion_follows_the_verbs():
     script = Folder().rig.verb('completion', 'bash', conf=False)[1]
     help_text = Folder().rig.verb('help', conf=False)[1]
-    verbs = re.findall(r'^  (\w+) ', help_text, re.M)
+    verbs = re.findall(r'^  ([\w-]+) ', help_text, re.M)
     expect(sorted(complete(script, 'labrelay', '""')) == sorted(verbs + ['help']), 'verbs', complete(script, 'labrelay', '""'), verbs)
     expect(complete(script, 'labrelay', 'held', 'rel') == ['release'], 'words')
     expect(complete(script, 'labrelay', 'queue', '--st') == ['--state'], 'flags')

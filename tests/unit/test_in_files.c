@@ -35,7 +35,7 @@ static int64_t counted;
 
 static int64_t inflight(void) { return held; }
 static void account(int64_t delta) { held += delta; assert_true(held >= 0); }
-static bool is_accepting(void) { return accepting; }
+static bool is_accepting(const char *listener) { return accepting && strcmp(listener, "drop") == 0; }
 static uint64_t next_reply_id(void) { return 1; }
 static void count(const char *listener, const char *what, int64_t n)
 {
