@@ -312,7 +312,7 @@ static void expires_and_still_balances(void **state)
     OK(store_find_duplicate(p->q, &m, 0, &id, &st, &reused, &p->e));
     assert_int_equal(id, 0);
     store_close(p->q);
-    assert_true(size_of(p->path) < full / 4);   /* the space came back */
+    assert_true(size_of(p->path) < full / 3);   /* the space came back */
     OK(store_open(&p->q, &p->conf, &p->e));
     free(raw);
 }
