@@ -48,11 +48,6 @@ static int take_ids(struct replay *p)
     return EXIT_FINE;
 }
 
-static bool is_something(const struct whatif_example *x)
-{
-    return x->again == AGAIN_ROUTED || x->again == AGAIN_DROPPED || x->again == AGAIN_DIFFERS || (x->again == AGAIN_HELD && x->change != CHANGE_NONE);
-}
-
 static void tell(const struct replay *p, struct buf *b)
 {
     for (size_t i = 0; i < p->w.n_examples; i++) {
@@ -78,8 +73,8 @@ static void tell(const struct replay *p, struct buf *b)
     }
 }
 
-/* One request: messages at[0..n). Adds what the engine did to n_of. */
-static int ask(struct replay *p, const int64_t *at, size_t n, const char *by)
+/* One request: messages at[0..n). Adds what the engine did to n_of; *done: it stops early rather than keep its senders waiting. */
+static int ask(struct replay *p, const int64_t *at, size_t n, const char *by, size_t *done)
 {
     struct buf q, a;
     struct err e = ERR_INIT;
@@ -113,6 +108,11 @@ static int ask(struct replay *p, const int64_t *at, size_t n, const char *by)
         }
         for (int k = 0; k < AGAINS; k++)
             p->n_of[k] += json_integer_value(json_object_get(j, again_name((enum again)k)));
+        *done = (size_t)json_integer_value(json_object_get(j, "messages"));
+        if (rc == EXIT_FINE && (*done == 0 || *done > n)) {
+            fputs("labrelay: the engine did nothing\n", stderr);
+            rc = EXIT_WRONG;
+        }
         json_decref(j);
     }
     buf_clear(&q);
@@ -122,20 +122,17 @@ static int ask(struct replay *p, const int64_t *at, size_t n, const char *by)
 
 static int go(struct replay *p, const char *by)
 {
-    int64_t ids[ASK_MAX], last = 0;
-    size_t n = 0;
+    int64_t *ids = xcalloc(p->w.n_examples + 1, sizeof *ids);
+    size_t n = 0, done = 0, some = 0;
     int rc = EXIT_FINE;
     memset(p->n_of, 0, sizeof p->n_of);
-    for (size_t i = 0; i < p->w.n_examples && rc == EXIT_FINE; i++) {
-        if (p->w.examples[i].message == last || !is_something(&p->w.examples[i]))
-            continue;
-        last = ids[n++] = p->w.examples[i].message;
-        if (n == ASK_MAX) {
-            rc = ask(p, ids, n, by);
-            n = 0;
-        }
-    }
-    return rc == EXIT_FINE && n ? ask(p, ids, n, by) : rc;
+    for (size_t i = 0; i < p->w.n_examples; i++)
+        if (!n || ids[n - 1] != p->w.examples[i].message)
+            ids[n++] = p->w.examples[i].message;
+    for (; done < n && rc == EXIT_FINE; done += some)
+        rc = ask(p, ids + done, n - done < ASK_MAX ? n - done : ASK_MAX, by, &some);
+    free(ids);
+    return rc;
 }
 
 static void sums(const struct replay *p, bool is_done, struct buf *b)

@@ -4,6 +4,8 @@
  */
 #ifndef LABRELAY_ENGINE_INNER_H
 #define LABRELAY_ENGINE_INNER_H
+#include <jansson.h>
+
 #include "control.h"
 #include "courier.h"
 #include "decide.h"
@@ -91,6 +93,22 @@ void intake_reply(struct engine *g, bool is_committed);
 
 /* Deliveries and accounts of a stored message's observations. pf: listener, time and arena. */
 int  intake_deliver(struct engine *g, struct pending_frame *pf, const struct parsed *p, int64_t message_id, unsigned *deliveries, struct err *e);
+
+/* A new version meets the open ones of its key, itself excepted. Sets d->state and reason when it does not go ahead. */
+int  intake_meet_versions(struct engine *g, struct delivery *d, struct err *e);
+
+/* reroute.c: a stored message through the rules again */
+#define REPLAY_DIFFERS "REPLAY_DIFFERS"
+struct reroute {
+    bool is_replay;                 /* a person asks: also what was dropped or delivered; else only what is held */
+    const char *reason;             /* only deliveries with this reason; NULL: any */
+    const char *by, *why;           /* for the audit; by NULL: none is written */
+    int64_t n[AGAIN_DIFFERS + 1];   /* what was done, by enum again; added to */
+};
+/* In the open batch. Nothing happens to a message that is not there (any more), or whose listener is gone. */
+int  reroute_message(struct engine *g, int64_t message_id, struct reroute *q, struct err *e);
+/* {"do":"replay","ids":[…],"by":…}: {"messages":how many of ids were done, "routed":N …} or an error; heap. */
+char *reroute_command(struct engine *g, const json_t *request, struct err *e);
 
 /* part.c: messages sent in parts (STANDARDS 2.9) */
 struct part {                       /* what a message is to others */

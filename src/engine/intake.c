@@ -73,8 +73,7 @@ static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw
     return 0;
 }
 
-/* A new version meets the open ones of its key. Sets d->state/reason when it does not go ahead. */
-static int meet_open_versions(struct engine *g, struct delivery *d, struct err *e)
+int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
 {
     struct delivery *v = NULL;
     size_t n = 0;
@@ -83,6 +82,8 @@ static int meet_open_versions(struct engine *g, struct delivery *d, struct err *
         return -1;
     for (size_t i = 0; i < n && d->state == DELIVERY_READY; i++) {
         struct delivery *o = &v[i];
+        if (o->id == d->id)
+            continue;
         switch (version_compare(d->issued_us, d->rank, d->body, o->issued_us, o->rank, o->body)) {
         case VERSION_SAME:
             d->state = DELIVERY_SUPERSEDED;
@@ -112,7 +113,7 @@ static int meet_open_versions(struct engine *g, struct delivery *d, struct err *
             w = &g->writers[k];
             x = dispatch_find(w, o->id);
         }
-        if (is_open_end || (x && x->is_busy))
+        if (o->id == d->id || is_open_end || (x && x->is_busy))
             continue;
         o->state = DELIVERY_SUPERSEDED;
         o->updated_us = d->updated_us;
@@ -173,7 +174,7 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     d.person_id = xstrdup("");
     d.person_type = xstrdup("");
     d.remote_id = xstrdup("");
-    if (d.state == DELIVERY_READY && d.result_key[0] && meet_open_versions(g, &d, e))
+    if (d.state == DELIVERY_READY && d.result_key[0] && intake_meet_versions(g, &d, e))
         goto out;
     if (store_put_delivery(g->env.store, &d, e))
         goto out;

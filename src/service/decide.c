@@ -96,6 +96,8 @@ enum again decide_again(const struct delivery *was, const struct decision *now)
     case DELIVERY_WAITING:
         return AGAIN_BUSY;
     case DELIVERY_HELD:
+        if (was->parts == 0 && strcmp(was->reason, "REPLAY_DIFFERS") == 0)
+            return AGAIN_HELD;          /* only a person may end this hold: it stands beside a delivered result */
         return is_dropped ? AGAIN_DROPPED : now->reason ? AGAIN_HELD : AGAIN_ROUTED;
     case DELIVERY_DISMISSED:
         return AGAIN_CLOSED;

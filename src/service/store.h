@@ -103,6 +103,13 @@ void store_fragments_clear(struct store_fragments *f);
 /* Appends the bytes of a message; sees the open batch. 0 found, 1 erased. */
 int  store_get_raw(struct store *q, int64_t message_id, struct buf *out, struct err *e);
 
+/* A message of the store and its deliveries, as the open batch has them: 0 found (caller clears), 1 none. */
+struct store_message_row;
+int  store_get_message(struct store *q, int64_t id, struct store_message_row *out, struct err *e);
+int  store_get_deliveries(struct store *q, int64_t message_id, struct delivery **v, size_t *n, struct err *e);
+/* A delivery of this message got other identifiers: store_trace() looks at the message itself from now on. */
+int  store_trail_widen(struct store *q, int64_t message_id, struct err *e);
+
 int  store_audit(struct store *q, const char *who, const char *action, int64_t delivery_id, int64_t message_id, const char *reason, struct err *e);   /* hash-chained */
 int64_t store_get_memory(struct store *q, const char *owner, const char *key, int64_t def);
 int  store_put_memory(struct store *q, const char *owner, const char *key, int64_t v, struct err *e);

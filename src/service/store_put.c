@@ -270,6 +270,32 @@ int store_get_delivery(struct store *q, int64_t id, struct delivery *out, struct
     return rc < 0 ? -1 : !rc;
 }
 
+int store_get_message(struct store *q, int64_t id, struct store_message_row *out, struct err *e)
+{
+    sqlite3_stmt *s = get_stmt(q, ST_LOAD_MESSAGE, e);
+    int rc;
+    *out = (struct store_message_row){0};
+    if (!s)
+        return -1;
+    bind_int(s, 1, id);
+    rc = db_row(&q->d, s, "cannot read the message", e);
+    if (rc == 1)
+        rc = message_from_row(&q->d, s, out, e) == 0 ? 1 : -1;
+    (void)sqlite3_reset(s);
+    return rc < 0 ? -1 : !rc;
+}
+
+int store_get_deliveries(struct store *q, int64_t message_id, struct delivery **v, size_t *n, struct err *e)
+{
+    sqlite3_stmt *s = get_stmt(q, ST_DELIVERIES_OF, e);
+    *v = NULL;
+    *n = 0;
+    if (!s)
+        return -1;
+    bind_int(s, 1, message_id);
+    return deliveries_from_rows(&q->d, s, "cannot read deliveries", v, n, e);
+}
+
 #define OPEN_KEYS_BITS ((uint64_t)1 << 21)
 
 static void open_key_bits(int64_t key8, uint64_t bit[2])

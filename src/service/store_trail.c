@@ -83,6 +83,21 @@ void trail_add_delivery(struct store *q, const char *who, const char *result_key
         add(t, span_make(result_key, 8));
 }
 
+/* An empty filter keeps nobody out. The open segment is read row by row anyway. */
+int store_trail_widen(struct store *q, int64_t message_id, struct err *e)
+{
+    sqlite3_stmt *s;
+    if (message_id >= q->trail.first)
+        return 0;
+    if (batch_begin(q, e) != 0)
+        return -1;
+    s = db_stmt(&q->d, ST_WIDEN_TRAIL, e);
+    if (!s)
+        return batch_break(q, e);
+    bind_int(s, 1, message_id);
+    return db_run(&q->d, s, "cannot write the trail", e) == 0 ? 0 : batch_break(q, e);
+}
+
 static int by_number(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

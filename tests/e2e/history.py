@@ -149,6 +149,71 @@ def test_a_dry_replay_tells_what_would_happen():
         expect(r.verb('replay', check=False)[0] == 2 and r.verb('replay', 'm1', '--go', check=False)[0] == 2, 'usage')
 
 
+def restart_with(r, *replacements):
+    r.stop()
+    path = changed(r, *replacements)
+    os.replace(path, r.conf)
+    r.start()
+
+
+# [item 135]
+def test_a_replay_of_what_was_delivered_changes_nothing():
+    with rig.Rig(seed=CASES, routes=ROUTES) as r:
+        fill(r)
+        labs = r.sandbox.lab_results()
+        for _ in range(3):
+            x = r.json('replay', 'm1', 'm2', '--go', '--by', 'admin')
+            only(x['sums'], nothing=2, routed=0, held=0, differs=0)
+            r.settle()
+        expect(r.sandbox.lab_results() == labs, 'Go.Data changed', r.sandbox.lab_results())
+        expect(len(r.json('show', 'm1')['deliveries']) == 1 and r.json('verify')['balanced'], 'sums')
+
+
+def test_a_replay_sends_what_the_configuration_takes_now():
+    with rig.Rig(seed=CASES, routes=ROUTES) as r:
+        fill(r)
+        expect(len(r.sandbox.lab_results()) == 2, 'two delivered')
+        x = r.json('replay', '--since', '1h', '--go', '--by', 'admin')
+        only(x['sums'], nothing=3, held=1, routed=1)                    # NO_MATCH is looked for again
+        r.settle()
+        only(r.json('show', 'd4'), state='held', reason='NO_MATCH')
+        restart_with(r, ('when  specimen.id != "S-NONE"', ''), ('when  specimen.id != "S-DROP"', ''))
+        rc, out, _ = r.verb('replay', 'm3', 'm4')
+        expect('m3 d3 held' in out and 'was dropped, now sent by results' in out, 'dry', out)
+        expect(len(r.sandbox.lab_results()) == 2, 'a dry replay sent')
+        x = r.json('replay', '--since', '1h', '--go', '--by', 'admin', '--why', 'the route was wrong')
+        only(x['sums'], routed=3, nothing=2)
+        r.settle()
+        only(r.json('show', 'd3'), state='delivered', route='results')
+        only(r.json('show', 'm4')['deliveries'][0], state='delivered', parts=0)
+        labs = sorted(x['sampleIdentifier'] for x in r.sandbox.lab_results())
+        expect(labs == ['S-1', 'S-2', 'S-DROP', 'S-NONE'], 'each once', labs)
+        only(r.json('replay', '--since', '1h', '--go', '--by', 'admin')['sums'], routed=1, nothing=4)
+        r.settle()
+        expect(len(r.sandbox.lab_results()) == 4, 'doubled')
+        expect('replay by admin: the route was wrong' in r.verb('show', 'd3')[1], 'audit', r.verb('show', 'd3')[1])
+        for key, message in (('S-NONE', 3), ('S-DROP', 4)):             # found by what it is known by now
+            expect([m['id'] for m in r.json('trace', key)['messages']] == [message], 'trace', key)
+        expect(r.json('verify')['balanced'], 'sums')
+
+
+def test_a_replay_that_would_differ_is_held_for_a_person():
+    with rig.Rig(seed=CASES, routes=ROUTES) as r:
+        fill(r)
+        labs = r.sandbox.lab_results()
+        restart_with(r, ('send  lab to', 'set lab.lab_name = "OTHER_LAB"  send  lab to'))
+        for i in range(2):
+            x = r.json('replay', 'm1', '--go', '--by', 'admin')
+            only(x['sums'], differs=1 - i, held=i)
+            r.settle()
+        d = r.json('show', 'm1')['deliveries']
+        expect([(x['state'], x['reason']) for x in d] == [('delivered', ''), ('held', 'REPLAY_DIFFERS')], 'held beside it', d)
+        expect(r.sandbox.lab_results() == labs, 'Go.Data changed')
+        restart_with(r, ('outbreak  "Ebola 2026"', 'outbreak  "EBOLA 2026"'))
+        only(r.json('replay', 'm2', '--go', '--by', 'admin')['sums'], differs=1)
+        expect(r.json('verify')['balanced'] and len(r.sandbox.lab_results()) == 2, 'sums')
+
+
 def main():
     tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith('test_') and (not sys.argv[1:] or any(w in n for w in sys.argv[1:]))]
     failed = 0
