@@ -161,6 +161,8 @@ static const char *answer_end(struct span answer)
     answer = span_trim(answer);
     if (span_starts(answer, "{"))
         return ".outcome.json";
+    if (span_starts(answer, "row,"))
+        return ".rows.csv";
     return span_starts(answer, "<") ? ".outcome.xml" : ".ack";
 }
 

@@ -1,5 +1,6 @@
 /* NAME modules - every listener, parser and writer that is built in. A new one is one line here. */
 #include "cli.h"
+#include "csv_parser.h"
 #include "fhir_parser.h"
 #include "godata_writer.h"
 #include "hl7_parser.h"
@@ -17,6 +18,7 @@ static const struct listener_ops *const listeners[] = {
 static const struct parser_ops *const parsers[] = {
     &hl7v2_parser,
     &fhir_parser,
+    &csv_parser,
     NULL,
 };
 

@@ -70,6 +70,14 @@ out:
     return answer;
 }
 
+static char *run_import(struct engine *g, json_t *q, struct err *e)
+{
+    const char *failure = NULL;
+    char *answer = import_run(g, json_string_value(json_object_get(q, "channel")), json_string_value(json_object_get(q, "path")),
+                              json_string_value(json_object_get(q, "name")), &failure, e);
+    return answer ? answer : failed(failure);
+}
+
 char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e)
 {
     json_error_t je;
@@ -83,6 +91,8 @@ char *command_run(struct engine *g, const char *request, bool *is_telling, struc
         answer = status_answer(g);
     else if (strcmp(what, "release") == 0 || strcmp(what, "dismiss") == 0)
         answer = run_held(g, q, what[0] == 'r', e);
+    else if (strcmp(what, "import") == 0)
+        answer = run_import(g, q, e);
     else if (strcmp(what, "pause") == 0 || strcmp(what, "resume") == 0)
         answer = watch_command(g, q, what[0] == 'p', e);
     else if (strcmp(what, "log-level") == 0)

@@ -130,12 +130,14 @@ static void free_answers(struct engine *g)
     g->answers = NULL;
 }
 
-static void run_control(struct engine *g, struct control_mail *c)
+static int run_control(struct engine *g, struct control_mail *c, struct err *e)
 {
-    struct err e = ERR_INIT;
-    c->answer = command_run(g, c->request, &c->is_telling, &e);
+    c->answer = command_run(g, c->request, &c->is_telling, e);
     c->mail.next = g->controls ? &g->controls->mail : NULL;
     g->controls = c;
+    int rc = g->is_broken ? -1 : 0;
+    g->is_broken = false;
+    return rc;
 }
 
 static void post_controls(struct engine *g, bool is_committed)
@@ -210,8 +212,7 @@ static int take_mail(struct engine *g, struct mail *m, struct err *e)
         put_answer(g, (struct task *)(void *)m);
         return settle_task(g, (struct task *)(void *)m, clock_now_us(), e);
     case MAIL_CONTROL:
-        run_control(g, (struct control_mail *)(void *)m);
-        return 0;
+        return run_control(g, (struct control_mail *)(void *)m, e);
     }
     return err_set(e, ERR_BUG, "engine", "unknown mail");
 }

@@ -47,6 +47,7 @@ struct pending_frame {              /* a frame of the open batch: its reply wait
     struct arena *a;
     struct parse_result parsed;
     enum frame_fate *fates;
+    int64_t *ids;                   /* of each of its messages in the store; 0: none */
     const struct parser_conf *parser;   /* that read it; NULL: none could be chosen */
     const char *aside;              /* why a frame that is not parsed was put aside: "TRUNCATED" … */
     bool is_unread;                 /* more than a message may hold: answered 207 from its header */
@@ -76,6 +77,7 @@ struct engine {
     int64_t stored_frames, started_us;
     bool is_refusing;               /* the store does not take more: 207 */
     bool is_low;                    /* the disk is nearly full: listeners do not accept, deliveries go on */
+    bool is_broken;                 /* a control request could not be written: the open batch is rolled back */
     bool must_recover;              /* answers were lost to a failed commit: their deliveries are read back */
     int64_t settle_us;              /* the longest settle-unknown of the writers */
     int64_t probe_us;
@@ -167,6 +169,9 @@ void status_idle(struct engine *g);                                     /* a log
 
 /* command.c: one control request; returns the JSON answer (heap), which holds without a commit when it only tells */
 char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e);
+
+/* import.c: a file that a verb wrote beside the store; the answer (heap), or NULL with *failure */
+char *import_run(struct engine *g, const char *channel, const char *path, const char *name, const char **failure, struct err *e);
 
 /* version.c: which of two versions of a result is newer */
 enum version_order { VERSION_NEWER, VERSION_SAME, VERSION_TIE, VERSION_OLDER };

@@ -22,6 +22,7 @@
 #define UNREAD_HEAD ((size_t)4096)
 #define WORK_BYTES ((size_t)64 << 20)
 #define CONTROL_BYTES 48
+#define ARENA_MOST ((size_t)256 << 20)  /* … where the parser asks for more memory than that */
 #define ARENA_EXTRA ((size_t)4 << 20)   /* … plus this: a stated cap for hostile structure */
 
 static int sha_normalized(struct span raw, unsigned char out[32])
@@ -405,9 +406,12 @@ static int meet_sequence(struct engine *g, struct pending_frame *pf, struct pars
 static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err *e)
 {
     const struct listener_conf *lc = &g->conf->listeners[pf->f->listener_index];
+    int64_t first = 0;
     pf->fates = xcalloc(pf->parsed.n, sizeof *pf->fates);
+    pf->ids = xcalloc(pf->parsed.n, sizeof *pf->ids);
     for (size_t i = 0; i < pf->parsed.n; i++) {
         struct parsed *p = &pf->parsed.v[i];
+        pf->message_id = 0;
         p->message.channel = span_of(lc->name);
         if (pf->parser->ops->fits && (p->fate == PARSE_ACCEPT || p->fate == PARSE_FILTER))
             check_fit(pf, p);
@@ -430,7 +434,10 @@ static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err 
                 return -1;
             break;
         }
+        pf->ids[i] = pf->message_id;
+        first = first ? first : pf->message_id;
     }
+    pf->message_id = first;
     return 0;
 }
 
@@ -446,6 +453,22 @@ static int intake_empty_batch(struct engine *g, struct pending_frame *pf, struct
         return -1;
     pf->message_id = m.id;
     return 0;
+}
+
+/* Of a size that the frame and its parser deserve; those for small frames are used again. */
+static void take_arena(struct engine *g, struct pending_frame *pf)
+{
+    size_t factor = pf->parser->ops->memory_factor, n = pf->f->raw_n;
+    bool is_small = n <= (size_t)64 << 10;
+    if (factor) {
+        size_t cap = n * factor + ARENA_EXTRA;
+        pf->a = arena_new(cap < ARENA_MOST ? cap : ARENA_MOST);
+    } else if (g->spare && is_small) {
+        pf->a = g->spare;
+        g->spare = NULL;
+    } else {
+        pf->a = arena_new((is_small ? (size_t)64 << 10 : n) * ARENA_FACTOR + ARENA_EXTRA);
+    }
 }
 
 int intake_frame(struct engine *g, struct frame *f, struct err *e)
@@ -466,19 +489,13 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
             return -1;
         return put_aside(g, pf, raw, MESSAGE_QUARANTINED, f->state == FRAME_TRUNCATED ? "TRUNCATED" : "OVERSIZE", NULL, e);
     }
-    size_t cap = f->raw_n * ARENA_FACTOR + ARENA_EXTRA;
-    if (g->spare && f->raw_n <= (size_t)64 << 10) {
-        pf->a = g->spare;
-        g->spare = NULL;
-    } else {
-        pf->a = arena_new(f->raw_n <= (size_t)64 << 10 ? ((size_t)64 << 10) * ARENA_FACTOR + ARENA_EXTRA : cap);
-    }
     pf->parser = config_parser_find(lc, f->parser, raw);
     if (!pf->parser) {
         if (count(g, lc->name, "received", e))
             return -1;
         return put_aside(g, pf, raw, MESSAGE_QUARANTINED, "NO_PARSER", NULL, e);
     }
+    take_arena(g, pf);
     bool is_read = pf->parser->ops->parse(pf->parser->options, raw, pf->a, &pf->parsed, &pe) == 0;
     if (is_read && pf->parsed.n == 0 && pf->parsed.is_batch)
         return intake_empty_batch(g, pf, raw, e);
@@ -601,11 +618,14 @@ void intake_reply(struct engine *g, bool is_committed)
         next = pf->next;
         if (pf->fates == NULL && pf->is_parsed)
             pf->fates = xcalloc(pf->parsed.n, sizeof *pf->fates);
-        struct reply *r = answer(g, pf, is_committed);
-        mailbox_post(g->env.replies, &r->mail);
+        if (pf->f->listener) {              /* else a verb sent it: the control socket answers */
+            struct reply *r = answer(g, pf, is_committed);
+            mailbox_post(g->env.replies, &r->mail);
+        }
         free(pf->fates);
+        free(pf->ids);
         frame_free(pf->f);
-        if (pf->a && !g->spare && arena_used(pf->a) <= (size_t)256 << 10) {
+        if (pf->a && !g->spare && pf->parser && !pf->parser->ops->memory_factor && arena_used(pf->a) <= (size_t)256 << 10) {
             arena_reset(pf->a);
             g->spare = pf->a;
         } else {

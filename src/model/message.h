@@ -95,6 +95,7 @@ struct parsed {                     /* one message (MSH … / Bundle) of a frame
     struct record *records;
     size_t n_records;
     unsigned observations;          /* OBX (FHIR: Observations + components) in the original: the left side of the sum */
+    unsigned place;                 /* in the frame, as people count it (row of a CSV file); 0: the parser does not say */
     enum parse_fate fate;
     const char *filter_reason;      /* PARSE_FILTER: static word, e.g. "ALERT_COPY" */
     const struct problem *problems; /* errors first; warnings after */

@@ -24,6 +24,7 @@ enum option_type {
     OPT_PATH,           /* char *: relative to the config file's folder, made absolute */
     OPT_CREDENTIAL,     /* char *: `credential "name"` loaded from its file, or a string (a warning) */
     OPT_ZONE,           /* char *: IANA zone name that exists in tzdata */
+    OPT_WORDS,          /* the words of one statement, given to `words` (modules that may not see the configuration: parsers) */
     OPT_CUSTOM          /* parsed by `custom` */
 };
 
@@ -42,8 +43,10 @@ struct option_row {
     const char *help;           /* one line; the man page and --help print it */
     const char *syntax;         /* for help: "IP:PORT"; NULL: by type */
     int (*custom)(void *value, struct option_args *args);   /* OPT_CUSTOM: 0, or -1 after reporting through option_error() */
-    void (*custom_free)(void *value);
-    bool may_repeat;            /* OPT_CUSTOM: may be given several times (lists always may) */
+    void (*custom_free)(void *value);                       /* OPT_CUSTOM, OPT_WORDS */
+    bool may_repeat;            /* OPT_CUSTOM, OPT_WORDS: may be given several times (lists always may) */
+    /* OPT_WORDS: the words behind the name. -1: v[*bad] is wrong, e->text says why, e->where (if any) is the hint. Copies what it keeps. */
+    int (*words)(void *value, const struct option_list *words, size_t *bad, struct err *e);
 };
 
 struct option_table {
@@ -57,6 +60,7 @@ struct option_table {
 struct parser_ops {
     const char *name;                               /* "hl7v2" */
     struct option_table options;
+    size_t memory_factor;                           /* the arena of a frame holds this many times its bytes at most; 0: the engine's own factor */
     /* Is this what it reads? `head` is the first 4 kB at most. */
     bool (*sniff)(struct span head);
     /* Bytes to messages. -1 only for ERR_LIMIT and ERR_BUG; a bad message is a parsed with its fate. All output lives in a (and frame). */

@@ -334,6 +334,30 @@ static int take_list(struct option_args *a, struct option_list *out, bool are_ne
     return out->n > before ? 0 : missing(a, are_nets ? "at least one network" : "at least one word");
 }
 
+/* ---- words of one statement, for modules ---- */
+#define WORDS_MAX 32u
+
+static int take_words(const struct option_row *row, void *value, struct option_args *a)
+{
+    struct option_list l = {0};
+    struct diag_place at[WORDS_MAX];
+    struct err e = ERR_INIT;
+    size_t bad = 0;
+    for (;;) {
+        const struct option_word *w = option_peek(a);
+        if (!w || (l.n && w->kind == OPTION_WORD && a->is_name && a->is_name(a->ctx, w->text)) || l.n == WORDS_MAX)
+            break;
+        w = option_next(a);
+        at[l.n] = w->at;
+        option_list_add(&l, w->text);
+    }
+    int rc = l.n ? row->words(value, &l, &bad, &e) : missing(a, "at least one word");
+    if (l.n && rc)
+        diag_add(a->diag, DIAG_ERROR, at[bad < l.n ? bad : l.n - 1], e.where[0] ? e.where : NULL, "%s", e.text);
+    option_list_clear(&l);
+    return rc;
+}
+
 /* ---- files ---- */
 static int take_path(struct option_args *a, char **out)
 {
@@ -421,6 +445,7 @@ int option_value_read(const struct option_row *row, void *value, struct option_a
     case OPT_PATH: return take_path(a, value);
     case OPT_CREDENTIAL: return take_credential(a, value);
     case OPT_ZONE: return take_zone(a, value);
+    case OPT_WORDS: return take_words(row, value, a);
     case OPT_CUSTOM: return row->custom(value, a);
     }
     return -1;
@@ -474,6 +499,7 @@ void option_value_free(const struct option_row *row, void *value)
     case OPT_LIST:
         option_list_clear(value);
         return;
+    case OPT_WORDS:
     case OPT_CUSTOM:
         if (row->custom_free)
             row->custom_free(value);
@@ -504,6 +530,7 @@ const char *option_value_syntax(const struct option_row *row)
     case OPT_PATH: return "\"PATH\"";
     case OPT_CREDENTIAL: return "credential \"NAME\"";
     case OPT_ZONE: return "\"Area/City\"";
+    case OPT_WORDS:
     case OPT_CUSTOM: return "...";
     }
     return "";
