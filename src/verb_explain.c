@@ -96,6 +96,7 @@ static int observation(struct explained *x, const struct record *r, const struct
     const struct writer_conf *wc = rr.writer ? config_writer_find(x->conf, rr.writer) : NULL;
     if (wc && rr.action != RULE_DROP && wc->ops->build(wc->options, r, o, &rr.lab, x->a, &bu, e))
         return -1;
+    const struct delivery_remark *m;
     const char *reason = rr.action != RULE_SEND_LAB ? rr.reason : bu.hold;
     struct span detail = rr.action == RULE_SEND_LAB ? bu.hold_detail : span_has(rr.table_key) ? rr.table_key : rr.detail;
     if (x->is_json) {
@@ -109,6 +110,13 @@ static int observation(struct explained *x, const struct record *r, const struct
         buf_json_kv(x->b, "writer", rr.writer ? rr.writer : "");
         buf_json_kv(x->b, "reason", reason ? reason : "");
         buf_json_opt(x->b, "detail", detail);
+        buf_json_key(x->b, "remarks");
+        buf_addc(x->b, '[');
+        for (size_t i = 0; (m = delivery_remark(rr.flags, i)) != NULL; i++) {
+            buf_json_sep(x->b);
+            buf_json_str(x->b, m->name);
+        }
+        buf_addc(x->b, ']');
         buf_json_kv(x->b, "outcome", outcome_name(rr.outcome.kind));
         buf_json_opt(x->b, "rule", rr.outcome.rule);
         buf_json_opt(x->b, "crosscheck", rr.outcome.crosscheck);
@@ -147,6 +155,8 @@ static int observation(struct explained *x, const struct record *r, const struct
     if (reason)
         buf_addf(x->b, ": %s (%s)", reason, reason_text(reason));
     buf_addc(x->b, '\n');
+    for (size_t i = 0; (m = delivery_remark(rr.flags, i)) != NULL; i++)
+        buf_addf(x->b, "     remark %s: %s\n", m->name, m->text);
     if (span_has(detail))
         buf_addf(x->b, "     %.*s\n", SPAN_ARG(detail));
     if (rr.action == RULE_SEND_LAB && !bu.hold) {

@@ -19,6 +19,8 @@ void view_delivery_line(const struct delivery *d, struct buf *b)
 {
     buf_addf(b, "d%-8" PRId64 " m%-8" PRId64 " %-10s %-18s %-12s %s", d->id, d->message_id, delivery_state_name(d->state),
              d->reason[0] ? d->reason : "-", d->writer[0] ? d->writer : "-", d->path);
+    if (d->flags & DELIVERY_IS_CRITICAL)
+        buf_adds(b, "  CRITICAL");
     if (d->state == DELIVERY_WAITING) {
         buf_adds(b, "  next ");
         when(b, d->next_us);
@@ -77,6 +79,9 @@ void view_delivery_text(const struct delivery *d, struct buf *b)
     buf_adds(b, "\n");
     if (d->reason[0])
         buf_addf(b, "  why        %s: %s\n", d->reason, reason_text(d->reason));
+    const struct delivery_remark *m;
+    for (size_t i = 0; (m = delivery_remark(d->flags, i)) != NULL; i++)
+        buf_addf(b, "  remark     %s: %s\n", m->name, m->text);
     evidence_text(d->detail, b);
     buf_addf(b, "  route      %s, configuration %" PRId64 "\n", d->route[0] ? d->route : "-", d->config);
     if (d->writer[0])
@@ -121,6 +126,14 @@ static void delivery_json(const struct delivery *d, bool is_whole, struct buf *b
     buf_json_kv(b, "reason_text", reason_text(d->reason));
     if (is_whole)
         raw_json(b, "detail", d->detail);
+    buf_json_key(b, "remarks");
+    buf_addc(b, '[');
+    const struct delivery_remark *m;
+    for (size_t i = 0; (m = delivery_remark(d->flags, i)) != NULL; i++) {
+        buf_json_sep(b);
+        buf_json_str(b, m->name);
+    }
+    buf_addc(b, ']');
     buf_json_kv(b, "route", d->route);
     buf_json_kint(b, "config", d->config);
     buf_json_kv(b, "writer", d->writer);

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "godata_answers.h"
 #include "godata_case.h"
 #include "godata_notes.h"
 #include "text.h"
@@ -114,6 +115,7 @@ static void make_body(struct buf *b, const struct lab_result *given, struct span
             buf_addc(b, '"');
         }
     }
+    godata_answers_build(b, &lab);
     buf_addc(b, '}');
 }
 

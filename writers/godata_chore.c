@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "godata_answers.h"
 #include "godata_work.h"
 #include "xmem.h"
 
@@ -104,6 +105,8 @@ static void read_outbreaks(const struct godata_options *o, const json_t *list, s
     n->is_ambiguous = named > 1;
     if (named == 1) {
         n->outbreak_id = dup_text(godata_json_text(one, "id"));
+        const json_t *form = json_object_get(one, "labResultsTemplate");
+        n->questions = json_is_array(form) ? godata_questions(form) : NULL;
         n->case_mask = dup_text(godata_json_text(one, "caseIdMask"));
         n->contact_mask = dup_text(godata_json_text(one, "contactIdMask"));
         n->is_contact_results_active = json_is_true(json_object_get(one, "isContactLabResultsActive"));
@@ -130,7 +133,7 @@ static void find_outbreak(struct task *t, struct http_client *http)
     buf_json_str(&filter, o->outbreak);
     buf_adds(&filter, "},{\"name\":");
     buf_json_str(&filter, o->outbreak);
-    buf_adds(&filter, "}]},\"fields\":[\"id\",\"name\",\"isContactLabResultsActive\",\"caseIdMask\",\"contactIdMask\"],\"limit\":5}");
+    buf_adds(&filter, "}]},\"fields\":[\"id\",\"name\",\"isContactLabResultsActive\",\"caseIdMask\",\"contactIdMask\",\"labResultsTemplate\"],\"limit\":5}");
     get_filtered(t, http, "/outbreaks?filter=", buf_span(&filter), &r);
     godata_conclude(t, http, &r, GODATA_READ);
     if (t->verdict == VERDICT_DELIVERED && json_is_array(r.json))
@@ -179,7 +182,8 @@ static void read_refdata(struct task *t, struct http_client *http)
 {
     static const char filter[] =
         "{\"where\":{\"categoryId\":{\"inq\":[\"" GODATA_PREFIX "LAB_NAME\",\"" GODATA_PREFIX "TYPE_OF_SAMPLE\",\"" GODATA_PREFIX "TYPE_OF_LAB_TEST\",\""
-        GODATA_PREFIX "LAB_TEST_RESULT\",\"" GODATA_PREFIX "LAB_TEST_RESULT_STATUS\"]}},\"fields\":[\"id\",\"categoryId\",\"active\",\"deleted\"]}";
+        GODATA_PREFIX "LAB_SEQUENCE_LABORATORY\",\"" GODATA_PREFIX "LAB_SEQUENCE_RESULT\",\"" GODATA_PREFIX "LAB_TEST_RESULT\",\""
+        GODATA_PREFIX "LAB_TEST_RESULT_STATUS\"]}},\"fields\":[\"id\",\"categoryId\",\"active\",\"deleted\"]}";
     struct godata_reply r;
     const json_t *v;
     size_t i;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "godata_answers.h"
 #include "godata_build.h"
 #include "godata_notes.h"
 #include "godata_work.h"
@@ -124,7 +125,7 @@ static bool is_untouched(const json_t *now, const json_t *written, struct span k
             return false;
     godata_notes_parse(godata_json_text(now, "notes"), k, &b);
     return b.is_found && !span_has(span_trim(b.before)) && !span_has(span_trim(b.after)) &&
-           json_object_size(json_object_get(now, "questionnaireAnswers")) == 0;
+           godata_answers_are_ours(now, written);
 }
 
 static struct span key_k(const struct task *t)
@@ -230,6 +231,7 @@ static bool make_patch(struct buf *b, const json_t *now, const json_t *last, con
         else
             buf_adds(b, "null");
     }
+    godata_answers_patch(b, now, last, next);
     merge_notes(&notes, now, last, next, k);
     if (!is_same(buf_span(&notes), godata_json_text(now, "notes"))) {
         buf_json_key(b, "notes");
@@ -469,6 +471,7 @@ static void fill_registered(struct task *t, struct http_client *http, const json
             (void)json_object_del(last, lab_fields[i].godata);
     for (size_t i = 0; i < DECISIVE_N; i++)
         (void)json_object_del(last, decisive[i]);
+    godata_answers_forget(last, now);
     send_patch(t, http, now, last, body, json_string_value(json_object_get(now, "id")));
     json_decref(last);
 }

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "godata_answers.h"
 #include "godata_mirror.h"
 #include "godata_reply.h"
 #include "godata_writer.h"
@@ -53,7 +54,7 @@ struct writer {
 
     char *outbreak_id, *case_mask, *contact_mask;
     bool is_contact_results_active, is_account_good, must_claim;
-    json_t *codes;
+    json_t *codes, *questions;
     int64_t outbreak_due_us, refdata_due_us;
 
     struct godata_mirror *mirror;
@@ -258,15 +259,17 @@ static void check_codes(const struct writer *w, const struct task *t, struct god
 {
     json_t *body = json_loads(t->body ? t->body : "{}", 0, NULL);
     json_t *last = t->step == STEP_UPDATE ? json_loads(t->last_body ? t->last_body : "{}", 0, NULL) : NULL;
-    for (size_t i = 0; i < lab_fields_n && !a->is_key_missing; i++) {
+    for (size_t i = 0; i < lab_fields_n && !a->unwritable; i++) {
         const char *code = json_string_value(json_object_get(body, lab_fields[i].godata));
         const char *old = json_string_value(json_object_get(last, lab_fields[i].godata));
         if (!lab_fields[i].prefix || !code || (old && strcmp(old, code) == 0) || json_is_true(json_object_get(w->codes, code)))
             continue;
         size_t skip = strncmp(code, GODATA_PREFIX, sizeof GODATA_PREFIX - 1) == 0 ? sizeof GODATA_PREFIX - 1 : 0;
-        a->is_key_missing = true;
+        a->unwritable = "REFDATA_MISSING";
         (void)snprintf(a->missing, sizeof a->missing, "%s %.60s", lab_fields[i].godata, code + skip);
     }
+    if (!a->unwritable)
+        a->unwritable = godata_answers_check(body, last, w->codes, w->questions, a->missing, sizeof a->missing);
     json_decref(body);
     json_decref(last);
 }
@@ -306,6 +309,7 @@ void godata_disarm(struct task *t)
         free(n->contact_mask);
         free(n->active_outbreak_id);
         json_decref(n->codes);
+        json_decref(n->questions);
         free(n);
     }
     t->armed = NULL;
@@ -391,6 +395,9 @@ static void settle_outbreak(struct writer *w, struct godata_news *n, int64_t now
         w->outbreak_id = xstrdup(n->outbreak_id);
         w->is_account_good = false;
     }
+    json_decref(w->questions);
+    w->questions = n->questions;
+    n->questions = NULL;
     w->is_contact_results_active = n->is_contact_results_active;
     take_text(&w->case_mask, &n->case_mask);
     take_text(&w->contact_mask, &n->contact_mask);
@@ -574,6 +581,7 @@ void godata_close(struct writer *w)
     free(w->contact_mask);
     json_decref(w->codes);
     godata_mirror_close(w->mirror);
+    json_decref(w->questions);
     free(w->name);
     free(w);
 }

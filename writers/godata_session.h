@@ -15,8 +15,8 @@ struct godata_armed {                   /* what a task needs to know; owned by t
     uint64_t generation;                /* which login the token is of */
     char *case_mask, *contact_mask;     /* of the outbreak; NULL when it has none */
     bool has_contact_results;           /* the outbreak shows contacts' results, or the config allows them anyway */
-    bool is_key_missing;                /* a code in `body` is missing or inactive in the reference data */
-    char missing[96];                   /* "labName LAB_NAME_LAB_GOMA" */
+    const char *unwritable;             /* why `body` cannot be written as it is: REFDATA_MISSING, QUESTION_MISSING, ANSWER_NOT_NUMERIC; or NULL */
+    char missing[128];                  /* "labName LAB_NAME_LAB_GOMA" */
 };
 
 enum godata_chore { CHORE_LOGIN = 1, CHORE_PROBE, CHORE_OUTBREAK, CHORE_ACCOUNT, CHORE_CLAIM, CHORE_REFDATA };
@@ -32,6 +32,7 @@ struct godata_news {                    /* what a chore learnt; owned by the tas
     char *case_mask, *contact_mask;
     char *active_outbreak_id;           /* "" when the account has none */
     json_t *codes;                      /* object: id -> active (boolean) */
+    json_t *questions;                  /* object: variable -> type, of the outbreak's labResultsTemplate */
 };
 
 int  godata_open(struct writer **out, const char *name, const void *options, const struct writer_memory *mem, struct err *e);

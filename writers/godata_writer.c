@@ -5,6 +5,7 @@
 #include "godata_writer.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "godata_build.h"
 #include "godata_whose.h"
@@ -14,11 +15,13 @@
 static bool is_unwritable(struct task *t)
 {
     const struct godata_armed *armed = t->armed;
-    char detail[160];
-    if (!armed->is_key_missing)
+    char detail[240];
+    if (!armed->unwritable)
         return false;
-    (void)snprintf(detail, sizeof detail, "not an active entry of Go.Data's reference data: %s", armed->missing);
-    godata_finish(t, VERDICT_REJECTED, "REFDATA_MISSING", detail);
+    const char *why = strcmp(armed->unwritable, "REFDATA_MISSING") == 0 ? "not an active entry of Go.Data's reference data"
+                    : strcmp(armed->unwritable, "QUESTION_MISSING") == 0 ? "no question of the outbreak's lab result form" : "the question takes a number only";
+    (void)snprintf(detail, sizeof detail, "%s: %s", why, armed->missing);
+    godata_finish(t, VERDICT_REJECTED, armed->unwritable, detail);
     return true;
 }
 

@@ -135,6 +135,17 @@ static char *dup_span(struct span s)
     return xstrndup(s.n ? s.p : "", s.n);
 }
 
+/* What the rules remarked on it: W_DATE_ORDER, a critical result … */
+static int tell_remarks(struct engine *g, const struct pending_frame *pf, const struct delivery *d, struct err *e)
+{
+    const char *channel = g->conf->listeners[pf->f->listener_index].name;
+    const struct delivery_remark *m;
+    for (size_t i = 0; (m = delivery_remark(d->flags, i)) != NULL; i++)
+        log_event(LOG_WARNING, "remark", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id), log_word("channel", channel), log_word("route", d->route),
+                  log_word("remark", m->name), log_text("text", m->text));
+    return d->flags & DELIVERY_IS_CRITICAL ? count(g, channel, "critical", e) : 0;
+}
+
 static int deliver_observation(struct engine *g, struct pending_frame *pf, int64_t message_id, const struct record *r, unsigned ri, unsigned oi, struct err *e)
 {
     const struct rec_observation *o = &r->observations[oi];
@@ -178,6 +189,8 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     if (d.state == DELIVERY_READY && d.result_key[0] && intake_meet_versions(g, &d, e))
         goto out;
     if (store_put_delivery(g->env.store, &d, e))
+        goto out;
+    if (d.flags && tell_remarks(g, pf, &d, e))
         goto out;
     if (d.state == DELIVERY_READY)
         dispatch_wake(g, d.writer);

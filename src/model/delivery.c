@@ -19,6 +19,7 @@ static const char *const step_names[] = {
 const struct reason reasons[] = {
     {"NO_ROUTE", "no route of the configuration takes this observation"},
     {"RULE", "a rule of the configuration holds it"},
+    {"RULE_LIMIT", "the rules need more steps or texts for this observation than is allowed"},
     {"REQUIRED_FIELD", "the route requires a field that the message does not have"},
     {"UNMAPPED_TEST", "the test code is in no table: add a row to the tests table"},
     {"UNMAPPED_VALUE", "the result value is in no table and nothing is guessed: add a row to the results table"},
@@ -35,6 +36,7 @@ const struct reason reasons[] = {
     {"SINGLE_TARGET", "the targets of one test differ and no overall result is given"},
     {"VACCINE_STRAIN", "a positive means the vaccine strain, not the disease"},
     {"NO_RESULT", "final, but no result could be derived"},
+    {"NO_SAMPLE_DATE", "the day the sample was taken is not known, and the configuration says to hold (missing-sample-date)"},
     {"NO_KEY", "no sample id and no filler number: the result could not be recognised again"},
     {"NO_IDENTITY", "the message names nobody that could be looked for"},
     {"NO_MATCH", "no case or contact in Go.Data has these identifiers"},
@@ -49,6 +51,8 @@ const struct reason reasons[] = {
     {"CONTACT_RESULTS_OFF", "the person is a contact and this outbreak does not show contacts' lab results"},
     {"CONTACT_OF_CONTACT", "the person is a contact of a contact: Go.Data takes no lab result for these"},
     {"REFDATA_MISSING", "a code to be written is missing or inactive in Go.Data's reference data"},
+    {"QUESTION_MISSING", "an answer to be written belongs to no question of the outbreak's lab result form"},
+    {"ANSWER_NOT_NUMERIC", "the question takes numbers only, and Go.Data would store nothing for this text"},
     {"OLD_KEY", "the same result was written more than 60 days ago"},
     {"VERSION_TIE", "two different versions carry the same time and status"},
     {"PERSON_CHANGED", "the correction leads to another person than the result it corrects"},
@@ -180,4 +184,17 @@ bool delivery_can_move(enum delivery_state from, enum delivery_state to)
         return false;
     }
     return false;
+}
+
+const struct delivery_remark *delivery_remark(unsigned flags, size_t i)
+{
+    static const struct { unsigned bit; struct delivery_remark remark; } all[] = {
+        {DELIVERY_IS_CRITICAL, {"critical", "a rule flags it as critical"}},
+        {DELIVERY_DATE_ORDER, {"W_DATE_ORDER", "sample taken, delivered, tested, result: the days are not in this order; written as sent"}},
+        {DELIVERY_NO_SAMPLE_DATE, {"W_NO_SAMPLE_DATE", "the day the sample was taken is not known; Go.Data's screens ask for it"}},
+    };
+    for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+        if ((flags & all[k].bit) && i-- == 0)
+            return &all[k].remark;
+    return NULL;
 }

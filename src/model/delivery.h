@@ -48,6 +48,13 @@ enum version_rank { RANK_REGISTERED = 0, RANK_PRELIMINARY = 1, RANK_FINAL = 2, R
 #define DELIVERY_WAS_ASKED  8u      /* Go.Data itself was asked for the person, beside the mirror */
 #define DELIVERY_MAY_CREATE 16u     /* nobody matches: create the person that `who` describes */
 #define DELIVERY_MAY_DROP   32u     /* nobody matches: drop it */
+#define DELIVERY_IS_CRITICAL    0x100u  /* a rule said `flag critical` */
+#define DELIVERY_DATE_ORDER     0x200u  /* W_DATE_ORDER: taken, delivered, tested, result are not in this order; written as sent */
+#define DELIVERY_NO_SAMPLE_DATE 0x400u  /* W_NO_SAMPLE_DATE: Go.Data's screens want the day the sample was taken */
+#define DELIVERY_HAS_FILES      0x800u  /* attachments go before the lab result (`attachments upload`) */
+/* The i-th remark that the flags make on a delivery: "critical", "W_DATE_ORDER" …; NULL past the last. */
+struct delivery_remark { const char *name, *text; };
+const struct delivery_remark *delivery_remark(unsigned flags, size_t i);
 
 struct delivery {
     int64_t id, message_id;

@@ -23,12 +23,35 @@ const struct lab_field lab_fields[] = {
 };
 const size_t lab_fields_n = sizeof lab_fields / sizeof lab_fields[0];
 
+const struct lab_field lab_sequence_fields[] = {
+    {"sequence.has_sequence", "hasSequence", NULL, false, AT(sequence.has_sequence), "yes or no; yes by itself when the sample was sent or a result is there"},
+    {"sequence.no_sequence_reason", "noSequenceReason", NULL, false, AT(sequence.no_sequence_reason), "why it was not sequenced"},
+    {"sequence.date_sample_sent", "dateSampleSent", NULL, true, AT(sequence.date_sample_sent), "day the sample was sent for sequencing"},
+    {"sequence.lab_id", "labId", PREFIX "LAB_SEQUENCE_LABORATORY_", false, AT(sequence.lab_id), "sequencing laboratory, a code of Go.Data's LAB_SEQUENCE_LABORATORY"},
+    {"sequence.date_result", "dateResult", NULL, true, AT(sequence.date_result), "day of the sequencing result"},
+    {"sequence.result_id", "resultId", PREFIX "LAB_SEQUENCE_RESULT_", false, AT(sequence.result_id), "sequence, a code of Go.Data's LAB_SEQUENCE_RESULT"},
+};
+const size_t lab_sequence_fields_n = sizeof lab_sequence_fields / sizeof lab_sequence_fields[0];
+
 const struct lab_field *lab_field_find(struct span name)
 {
     for (size_t i = 0; i < lab_fields_n; i++)
         if (span_is(name, lab_fields[i].name))
             return &lab_fields[i];
+    for (size_t i = 0; i < lab_sequence_fields_n; i++)
+        if (span_is(name, lab_sequence_fields[i].name))
+            return &lab_sequence_fields[i];
     return NULL;
+}
+
+bool lab_field_is_yesno(const struct lab_field *f)
+{
+    return f->offset == AT(sequence.has_sequence);
+}
+
+bool lab_field_is_sequence(const struct lab_field *f)
+{
+    return f >= lab_sequence_fields && f < lab_sequence_fields + lab_sequence_fields_n;
 }
 
 struct span *lab_field_at(struct lab_result *l, const struct lab_field *f)

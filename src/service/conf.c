@@ -25,7 +25,7 @@
 struct globals {
     char *node, *control;
     int64_t duplicate_window_us, memory_budget_bytes;
-    int quant_without_result, preliminary;
+    int quant_without_result, preliminary, missing_sample_date, sample_date_fallback;
     bool text_from_display;
 };
 #define G(m) offsetof(struct globals, m)
@@ -44,6 +44,10 @@ static const struct option_row global_rows[] = {
      .help = "what to do with a final number for which no result can be derived"},
     {.name = "preliminary", .type = OPT_CHOICE, .offset = G(preliminary), .choices = "write hold", .def = "write",
      .help = "what to do with preliminary results"},
+    {.name = "missing-sample-date", .type = OPT_CHOICE, .offset = G(missing_sample_date), .choices = "send hold", .def = "send",
+     .help = "what to do with a result whose sample day is not known: Go.Data's screens ask for it"},
+    {.name = "sample-date-fallback", .type = OPT_CHOICE, .offset = G(sample_date_fallback), .choices = "none received", .def = "none",
+     .help = "the day that stands for a sample day that is not known; the notes say so"},
     {.name = "text-from-display", .type = OPT_YESNO, .offset = G(text_from_display), .def = "no",
      .help = "let the text of a coded value count when none of its codes is in a table"},
 };
@@ -488,7 +492,8 @@ static void compile_rules(struct loader *l, const struct globals *g, struct diag
     struct rule_setup s = {
         .d = l->d, .tables = l->c->tables, .listeners = (const char *const *)l->listeners.v, .writers = (const char *const *)l->writers.v,
         .writers_at = l->writers.at, .n_listeners = l->listeners.n, .n_writers = l->writers.n,
-        .opt = {g->quant_without_result, g->text_from_display, g->preliminary}, .stmts = l->rules, .n_stmts = l->n_rules, .end = end,
+        .opt = {g->quant_without_result, g->text_from_display, g->preliminary, g->missing_sample_date, g->sample_date_fallback},
+        .stmts = l->rules, .n_stmts = l->n_rules, .end = end,
     };
     l->c->rules = rule_compile(&s);
 }

@@ -33,6 +33,7 @@ struct conf_expect {
     int64_t number;                     /* EXPECT_RESULTS */
     int fate;                           /* EXPECT_FATE: enum parse_fate */
     const struct lab_field *lab;
+    struct span variable;               /* EXPECT_LAB with lab NULL: lab.questionnaire.VARIABLE */
     struct span value;                  /* route, writer, reason, lab text; absent: any */
     const struct rule_node *condition;
     struct span text;                   /* as written */
@@ -258,7 +259,9 @@ static bool read_lab(struct reader *x, struct conf_expect *e)
     e->kind = EXPECT_LAB;
     e->lab = lab_field_find(name);
     x->c.i++;
-    if (!e->lab) {
+    if (span_starts(name, "questionnaire."))
+        e->variable = keep_span(x->c.rs, span_from(name, 14));
+    else if (!e->lab) {
         for (size_t i = 0; i < n; i++)
             names[i] = lab_fields[i].name;
         const char *near = text_nearest(name, names, n);
@@ -269,10 +272,10 @@ static bool read_lab(struct reader *x, struct conf_expect *e)
     }
     v = rule_peek(&x->c);
     if (!v || (v->kind != TOKEN_STRING && v->kind != TOKEN_WORD) || token_is(v, "expect")) {
-        rule_error(&x->c, v, "write: expect lab.result \"POSITIVE\"; \"\" for none", "the value of lab.%s is missing", e->lab->name);
+        rule_error(&x->c, v, "write: expect lab.result \"POSITIVE\"; \"\" for none", "the value of %.*s is missing", SPAN_ARG(t->text));
         return false;
     }
-    if (!check_lab_word(x, e->lab, v))
+    if (e->lab && !check_lab_word(x, e->lab, v))
         return false;
     x->c.i++;
     e->value = keep_span(x->c.rs, v->text);
@@ -440,6 +443,21 @@ static bool is_lab(const struct lab_field *f, struct span wanted, struct span go
     return (!wanted.n && !got.n) || span_eq(short_code(f, wanted), short_code(f, got));
 }
 
+/* The answer to a question as one text; several are joined by commas. */
+static struct span answer_of(struct run *x, const struct lab_result *lab, struct span variable)
+{
+    for (size_t i = 0; i < lab->answers.n; i++) {
+        const struct lab_answer *one = &lab->answers.v[i];
+        if (!span_eq(one->variable, variable))
+            continue;
+        struct span text = one->values.n ? one->values.v[0] : one->value;
+        for (size_t k = 1; k < one->values.n; k++)
+            text = arena_printf(x->a, "%.*s,%.*s", SPAN_ARG(text), SPAN_ARG(one->values.v[k]));
+        return text;
+    }
+    return SPAN_ABSENT;
+}
+
 static int check_result(struct run *x, const struct record *r, const struct rec_observation *o, struct err *err)
 {
     struct rule_result rr;
@@ -464,6 +482,10 @@ static int check_result(struct run *x, const struct record *r, const struct rec_
             failed(x, e, o->path, e->value, rr.route[0] ? span_of(rr.route) : got);
         } else if (e->kind == EXPECT_LAB && !is_sent) {
             failed(x, e, o->path, e->value, got);
+        } else if (e->kind == EXPECT_LAB && !e->lab) {
+            struct span v = answer_of(x, &rr.lab, e->variable);
+            if ((e->value.n || v.n) && !span_eq(e->value, v))
+                failed(x, e, o->path, e->value, v);
         } else if (e->kind == EXPECT_LAB) {
             struct span v = *lab_field_at(&rr.lab, e->lab);
             if (!is_lab(e->lab, e->value, v))

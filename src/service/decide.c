@@ -28,6 +28,7 @@ int decide_observation(const struct config *c, const struct record *r, const str
         *e = ERR_INIT;
         *out = (struct decision){.rule = {.action = RULE_HOLD, .route = out->rule.route, .writer = out->rule.writer, .reason = "TOO_LARGE"}, .writer = out->writer};
     }
+    out->built.flags |= out->rule.flags;
     if (out->rule.action == RULE_SEND_LAB) {
         out->reason = out->built.hold;
         out->detail = out->built.hold ? out->built.hold_detail : SPAN_ABSENT;

@@ -100,7 +100,7 @@ static bool hold_gate(struct rule_scope *x, struct rule_result *out)
 }
 
 /* ---- which route ---- */
-static const char *answer(enum rule_truth t)
+const char *rule_answer(enum rule_truth t)
 {
     return t == TRUTH_YES ? "yes" : t == TRUTH_NO ? "no" : "cannot be decided";
 }
@@ -127,7 +127,7 @@ bool rule_takes(struct rule_scope *x, const struct rule_route *r)
         if (x->trace && t == TRUTH_YES && x->hit_table && x->hit_row != TABLE_NONE)
             rule_trace_add(x, w->file, w->line, "%.*s: yes (%s:%u)", SPAN_ARG(w->text), table_file(x->hit_table), table_line(x->hit_table, x->hit_row));
         else if (x->trace)
-            rule_trace_add(x, w->file, w->line, "%.*s: %s", SPAN_ARG(w->text), answer(t));
+            rule_trace_add(x, w->file, w->line, "%.*s: %s", SPAN_ARG(w->text), rule_answer(t));
         if (t != TRUTH_YES)
             return false;
     }
@@ -167,25 +167,18 @@ static bool do_require(struct rule_scope *x, const struct rule_todo *d, struct r
     return is_there;
 }
 
-static void put(const struct rule_todo *d, struct span text, struct rule_result *out)
-{
-    if (d->person && out->person)
-        rule_put_person((struct person_data *)(uintptr_t)out->person, d->person, text);
-    else if (d->lab && span_has(text))  /* a mapping never replaces a value by nothing */
-        *lab_field_at(&out->lab, d->lab) = text;
-}
-
 static void do_set(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
 {
     struct rule_value v;
     rule_get(x, d->expr, &v);
-    struct span text = rule_text(&v);
-    if (d->lab ? d->lab->is_date : d->person->is_date) {
-        struct rec_ts literal = {.v = v.text, .prec = 'D'};
-        text = rule_day(v.ts ? v.ts : &literal, x->a);
-    }
-    put(d, text, out);
-    rule_trace_add(x, d->file, d->line, "%.*s: %s", SPAN_ARG(d->text), span_has(text) ? "set" : "nothing to set");
+    bool is_set = rule_put(x, d, &v, out);
+    rule_trace_add(x, d->file, d->line, "%.*s: %s", SPAN_ARG(d->text), is_set ? "set" : "nothing to set");
+}
+
+static void put_text(struct rule_scope *x, const struct rule_todo *d, struct span text, struct rule_result *out)
+{
+    struct rule_value v = {.type = RULE_T_TEXT, .text = text};
+    (void)rule_put(x, d, &v, out);
 }
 
 static bool do_lookup(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
@@ -208,13 +201,13 @@ static bool do_lookup(struct rule_scope *x, const struct rule_todo *d, struct ru
     }
     struct span cell = table_cell(d->table, row, d->column);
     if (span_has(cell)) {
-        put(d, cell, out);
+        put_text(x, d, cell, out);
         rule_trace_add(x, d->file, d->line, "%.*s: %s:%u", SPAN_ARG(d->text), table_file(d->table), table_line(d->table, row));
         return true;
     }
     rule_trace_add(x, d->file, d->line, "%.*s: no row%s", SPAN_ARG(d->text), span_is_absent(d->def) ? "" : ", default");
     if (!span_is_absent(d->def)) {
-        put(d, d->def, out);
+        put_text(x, d, d->def, out);
         return true;
     }
     decide(out, RULE_HOLD, "UNMAPPED_CODE");
@@ -223,21 +216,28 @@ static bool do_lookup(struct rule_scope *x, const struct rule_todo *d, struct ru
     return false;
 }
 
-bool rule_do_step(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out)
+bool rule_do_steps(struct rule_scope *x, const struct rule_block *b, struct rule_result *out)
 {
-    switch (d->kind) {
-    case STEP_REQUIRE_FIELD: return do_require(x, d, out);
-    case STEP_SET: do_set(x, d, out); return true;
-    case STEP_LOOKUP: return do_lookup(x, d, out);
-    }
-    return true;
-}
-
-static bool do_steps(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
-{
-    for (size_t i = 0; i < r->n_todo; i++)
-        if (!rule_do_step(x, &r->todo[i], out))
+    for (size_t i = 0; i < b->n && rule_step(x, 1); i++) {
+        const struct rule_todo *d = b->v[i];
+        bool goes_on = true;
+        if (x->is_person && !rule_is_for_person(x, d))
+            continue;
+        switch (d->kind) {
+        case STEP_REQUIRE_FIELD: goes_on = do_require(x, d, out); break;
+        case STEP_SET: do_set(x, d, out); break;
+        case STEP_LOOKUP: goes_on = do_lookup(x, d, out); break;
+        case STEP_IF: goes_on = rule_do_if(x, d, out); break;
+        case STEP_FOR_EACH: goes_on = rule_do_for(x, d, out); break;
+        case STEP_NOTE: rule_do_note(x, d); break;
+        case STEP_FLAG: rule_do_flag(x, d); break;
+        case STEP_ALLOW: x->allowed |= d->bits; break;
+        case STEP_HOLD:
+        case STEP_DROP: goes_on = rule_do_end(x, d, out); break;
+        }
+        if (!goes_on)
             return false;
+    }
     return true;
 }
 
@@ -251,6 +251,44 @@ static void fill_person(struct rule_scope *x, const struct rule_route *r, struct
     p->no_match = r->no_match;
     p->kind = r->no_match == NO_MATCH_CREATE_CONTACT ? PERSON_CONTACT : PERSON_CASE;
     out->person = out->lab.person = p;
+}
+
+
+/* The steps of a route run before it is known what the result is; what they set is laid over it later, what they say is told later. */
+struct steps {
+    struct rule_result out;
+    struct rule_trace told;
+    bool goes_on;
+};
+
+static void run_steps(struct rule_scope *x, const struct rule_route *r, struct steps *s)
+{
+    struct rule_trace *trace = x->trace;
+    *s = (struct steps){.out = {.route = r->name, .writer = r->writer}};
+    s->told.a = trace ? trace->a : NULL;
+    x->trace = trace ? &s->told : NULL;
+    x->allowed = r->allowed;
+    if (r->action == RULE_SEND_LAB)
+        fill_person(x, r, &s->out);
+    s->goes_on = rule_do_steps(x, &r->todo, &s->out);
+    x->trace = trace;
+}
+
+static void tell_steps(struct rule_scope *x, struct steps *s)
+{
+    for (size_t i = 0; x->trace && i < s->told.n; i++)
+        if (arena_grow(x->trace->a, &x->trace->v, x->trace->n, &x->trace->cap, sizeof *x->trace->v))
+            x->trace->v[x->trace->n++] = s->told.v[i];
+    s->told.n = 0;
+}
+
+/* The steps ended the route: as they say. */
+static void end_by_steps(struct rule_scope *x, struct steps *s, struct rule_result *out)
+{
+    struct outcome o = out->outcome;
+    tell_steps(x, s);
+    *out = s->out;
+    out->outcome = o;
 }
 
 /* ---- send ---- */
@@ -291,9 +329,9 @@ static bool check_result(struct rule_scope *x, struct rule_result *out)
     return true;
 }
 
-static bool check_cautions(struct rule_scope *x, const struct rule_route *r, const struct rule_found *f, struct rule_result *out)
+static bool check_cautions(struct rule_scope *x, const struct rule_found *f, struct rule_result *out)
 {
-    unsigned filtered = f->test->cautions & (CAUTION_IMMUNITY | CAUTION_AVIDITY) & ~r->allowed;
+    unsigned filtered = f->test->cautions & (CAUTION_IMMUNITY | CAUTION_AVIDITY) & ~x->allowed;
     if (filtered) {
         decide(out, RULE_DROP, "NOT_DIAGNOSTIC");
         rule_trace_add(x, table_file(x->rs->tests), table_line(x->rs->tests, f->row), "immunity or avidity test: not diagnostic");
@@ -305,7 +343,7 @@ static bool check_cautions(struct rule_scope *x, const struct rule_route *r, con
     return false;
 }
 
-static void run_send(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
+static void run_send(struct rule_scope *x, const struct rule_route *r, struct steps *s, struct rule_result *out)
 {
     struct rule_found f;
     rule_find_test(x->rs, x->r, x->obs, &f);
@@ -321,11 +359,17 @@ static void run_send(struct rule_scope *x, const struct rule_route *r, struct ru
     rule_derive(x, x->obs, &f, &out->outcome);
     rule_trace_add(x, NULL, 0, "outcome: %s%s%s%s%.*s", outcome_name(out->outcome.kind), out->outcome.reason ? " " : "",
                    out->outcome.reason ? out->outcome.reason : "", span_has(out->outcome.rule) ? " by " : "", SPAN_ARG(out->outcome.rule));
-    if (!check_cautions(x, r, &f, out) || !check_result(x, out))
+    if (!check_cautions(x, &f, out) || !check_result(x, out))
         return;
     rule_fill_lab(x, &f, &out->outcome, &out->lab);
-    fill_person(x, r, out);
-    if (!do_steps(x, r, out))
+    if (!s->goes_on) {
+        end_by_steps(x, s, out);
+        return;
+    }
+    tell_steps(x, s);
+    rule_lab_merge(x, &out->lab, &s->out.lab);
+    out->person = out->lab.person = s->out.person;
+    if (out->outcome.kind != OUTCOME_WITHDRAW && !rule_check_days(x, out))
         return;
     out->is_withdrawal = out->outcome.kind == OUTCOME_WITHDRAW;
     decide(out, RULE_SEND_LAB, NULL);
@@ -340,18 +384,26 @@ static void run(struct rule_scope *x, struct rule_result *out)
         const struct rule_route *r = &x->rs->routes[i];
         if (r->is_person_only || !rule_takes(x, r))
             continue;
+        struct steps s;
         out->route = r->name;
         out->writer = r->writer;                /* a hold of this route has a result key too: a newer version replaces it */
-        if (r->action == RULE_DROP) {
+        run_steps(x, r, &s);
+        if (!s.goes_on && s.out.action == RULE_DROP) {
+            end_by_steps(x, &s, out);
+        } else if (s.goes_on && r->action == RULE_DROP) {
+            tell_steps(x, &s);
             decide(out, RULE_DROP, "RULE");
             out->detail = r->text;
             rule_trace_add(x, r->file, r->action_line, "drop \"%.*s\"", SPAN_ARG(r->text));
         } else if (hold_gate(x, out)) {
             return;
-        } else if (r->action == RULE_HOLD) {
-            run_hold(x, r, out);
+        } else if (r->action == RULE_SEND_LAB) {
+            run_send(x, r, &s, out);
+        } else if (!s.goes_on) {
+            end_by_steps(x, &s, out);
         } else {
-            run_send(x, r, out);
+            tell_steps(x, &s);
+            run_hold(x, r, out);
         }
         return;
     }
@@ -364,6 +416,12 @@ int rule_run(const struct ruleset *rs, const struct record *r, const struct rec_
     struct rule_scope x = {.rs = rs, .r = r, .obs = obs, .a = a, .trace = trace};
     *out = (struct rule_result){.route = ""};
     run(&x, out);
+    out->flags |= x.flags;
+    if (x.is_over) {
+        *out = (struct rule_result){.route = out->route, .writer = out->writer};
+        decide(out, RULE_HOLD, "RULE_LIMIT");
+        rule_trace_add(&x, NULL, 0, "the rules took more than %u steps, %zu bytes of text or %u notes for this observation", RULE_STEPS_MAX, RULE_TEXT_MAX, RULE_NOTE_LINES_MAX);
+    }
     if (arena_is_full(a))
         return err_set(e, ERR_LIMIT, NULL, "the message needs more memory than a message may have");
     return 0;

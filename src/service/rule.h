@@ -29,6 +29,7 @@ struct rule_result {
     struct outcome outcome;
     const struct person_data *person;        /* who it is about, as rules see it; lab.person is the same. NULL: the route sends nothing */
     bool is_withdrawal;                 /* send as a withdrawal of the result key */
+    unsigned flags;                     /* DELIVERY_IS_CRITICAL, DELIVERY_DATE_ORDER, DELIVERY_NO_SAMPLE_DATE */
 };
 
 /* What happens to one observation. trace may be NULL. Zone: IANA name of the channel, for dates without zone. -1: ERR_LIMIT (arena). */

@@ -97,9 +97,10 @@ struct span rule_text(const struct rule_value *v)
 }
 
 /* ---- fields ---- */
-static void get_field(const struct rule_scope *x, const struct rec_field *f, struct rule_value *out)
+static void get_field(const struct rule_scope *x, const struct rule_node *n, struct rule_value *out)
 {
-    const void *p = record_field_get(x->r, x->obs, f);
+    const struct rec_field *f = n->field;
+    const void *p = record_field_get(x->r, n->is_own && x->own ? x->own : x->obs, f);
     if (!p)
         return;
     switch (f->type) {
@@ -221,6 +222,36 @@ static struct span concat(struct rule_scope *x, const struct rule_node *n)
     return (struct span){out, total};
 }
 
+/* "text with {field}" */
+static struct span template(struct rule_scope *x, const struct rule_node *n)
+{
+    struct buf b;
+    buf_init(&b, RULE_TEXT_MAX);
+    for (size_t i = 0; i < n->n; i++) {
+        struct rule_value v;
+        rule_get(x, n->args[i], &v);
+        buf_add_span(&b, rule_text(&v));
+    }
+    struct span s = b.is_full ? SPAN_ABSENT : arena_dup(x->a, buf_span(&b));
+    x->is_over = x->is_over || b.is_full;
+    buf_clear(&b);
+    return rule_made(x, s);
+}
+
+struct span rule_made(struct rule_scope *x, struct span s)
+{
+    x->text_bytes += s.n;
+    x->is_over = x->is_over || x->text_bytes > RULE_TEXT_MAX;
+    return x->is_over ? SPAN_ABSENT : s;
+}
+
+bool rule_step(struct rule_scope *x, unsigned n)
+{
+    x->steps += n;
+    x->is_over = x->is_over || x->steps > RULE_STEPS_MAX;
+    return !x->is_over;
+}
+
 static struct span call(struct rule_scope *x, const struct rule_node *n)
 {
     struct rule_value v[3];
@@ -241,20 +272,30 @@ static struct span call(struct rule_scope *x, const struct rule_node *n)
     case FUNC_CODE: return codes->n ? codes->v[0].code : SPAN_ABSENT;
     case FUNC_DISPLAY: return codes_display(codes);
     case FUNC_LENGTH: return arena_printf(x->a, "%zu", char_count(s));
-    case FUNC_CONCAT: break;
+    case FUNC_CONCAT:
+    case FUNC_YEARS:
+    case FUNC_DAYS: break;
     }
     return SPAN_ABSENT;
 }
 
+static const struct rec_value no_value;
+
 void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value *out)
 {
     *out = (struct rule_value){.type = n->type};
+    if (n->type == RULE_T_VALUE)
+        out->value = &no_value;
+    if (!rule_step(x, 1))
+        return;
     if (n->kind == NODE_FIELD)
-        get_field(x, n->field, out);
+        get_field(x, n, out);
     else if (n->kind == NODE_HL7)
         out->text = x->r->raw_field ? x->r->raw_field(x->r->source, &n->path) : SPAN_ABSENT;
     else if (n->kind == NODE_CALL)
-        out->text = call(x, n);
+        out->text = rule_made(x, call(x, n));
+    else if (n->kind == NODE_TEMPLATE)
+        out->text = template(x, n);
     else if (n->type == RULE_T_BOOL)
         out->is_true = span_is(n->literal, "yes");
     else
@@ -393,7 +434,7 @@ static enum rule_truth any_match(struct rule_scope *x, const struct rule_node *n
         (void)pcre2_set_match_limit(limits, MATCH_LIMIT);
         (void)pcre2_set_depth_limit(limits, DEPTH_LIMIT);
         for (size_t i = 0; !found && text_at(&a, i, &s); i++)
-            found = span_has(s) && matches(n->regex, s, data, limits);
+            found = span_has(s) && rule_step(x, 50) && matches(n->regex, s, data, limits);
     }
     pcre2_match_data_free(data);
     pcre2_match_context_free(limits);
@@ -404,6 +445,8 @@ enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n)
 {
     enum rule_truth a, b;
     struct rule_value v;
+    if (!rule_step(x, 1))
+        return TRUTH_UNKNOWN;
     switch (n->kind) {
     case NODE_AND:
         a = rule_test(x, n->args[0]);
@@ -423,6 +466,7 @@ enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n)
     case NODE_HL7:
     case NODE_LITERAL:
     case NODE_CALL:
+    case NODE_TEMPLATE:
         rule_get(x, n->kind == NODE_EXISTS ? n->args[0] : n, &v);
         return truth(rule_is_present(&v));
     }

@@ -18,7 +18,7 @@
 #include "text.h"
 #include "xmem.h"
 
-#define DEPTH_MAX 32u
+#define DEPTH_MAX RULE_DEPTH_MAX
 #define REGEX_MAX 1000u
 
 void *rule_alloc(struct ruleset *rs, size_t n)
@@ -124,6 +124,28 @@ static struct rule_node *new_node(struct rule_compiler *c, enum rule_node_kind k
     struct rule_node *n = rule_alloc(c->rs, sizeof *n);
     n->kind = kind;
     n->type = type;
+    return n;
+}
+
+const struct rule_node *rule_field_node(struct rule_compiler *c, const struct token *t)
+{
+    struct token plain;
+    bool is_own = t && t->kind == TOKEN_WORD && span_starts(t->text, "this.");
+    if (is_own) {
+        if (!c->loops) {
+            rule_error(c, t, "write observation. instead", "this. means something only in for each, any, every and count");
+            return NULL;
+        }
+        plain = *t;
+        plain.text = arena_printf(c->rs->a, "observation.%.*s", SPAN_ARG(span_from(t->text, 5)));
+        t = &plain;
+    }
+    const struct rec_field *f = rule_field(c, t);
+    if (!f)
+        return NULL;
+    struct rule_node *n = new_node(c, NODE_FIELD, rule_type_of(f));
+    n->field = f;
+    n->is_own = is_own;
     return n;
 }
 
@@ -274,12 +296,7 @@ static const struct rule_node *parse_operand(struct rule_compiler *c, unsigned d
         return literal(c, RULE_T_NUMBER, t->text);
     if (token_is(t, "yes") || token_is(t, "no"))
         return literal(c, RULE_T_BOOL, t->text);
-    const struct rec_field *f = rule_field(c, t);
-    if (!f)
-        return NULL;
-    struct rule_node *n = new_node(c, NODE_FIELD, rule_type_of(f));
-    n->field = f;
-    return n;
+    return rule_field_node(c, t);
 }
 
 const struct rule_node *rule_parse_operand(struct rule_compiler *c)

@@ -13,9 +13,9 @@
 /* ---- expressions ---- */
 enum rule_type { RULE_T_BOOL, RULE_T_TEXT, RULE_T_NUMBER, RULE_T_DATE, RULE_T_LIST, RULE_T_CODES, RULE_T_IDS, RULE_T_VALUE };
 enum rule_node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_COMPARE, NODE_IN_TABLE, NODE_IN_LIST, NODE_MATCH, NODE_EXISTS,
-                      NODE_FIELD, NODE_HL7, NODE_LITERAL, NODE_CALL };
+                      NODE_FIELD, NODE_HL7, NODE_LITERAL, NODE_CALL, NODE_TEMPLATE };
 enum rule_op { OP_EQ, OP_NE, OP_LT, OP_GT, OP_LE, OP_GE };
-enum rule_func { FUNC_LOWER, FUNC_UPPER, FUNC_TRIM, FUNC_CONCAT, FUNC_SUBSTR, FUNC_FIRST, FUNC_CODE, FUNC_DISPLAY, FUNC_LENGTH };
+enum rule_func { FUNC_LOWER, FUNC_UPPER, FUNC_TRIM, FUNC_CONCAT, FUNC_SUBSTR, FUNC_FIRST, FUNC_CODE, FUNC_DISPLAY, FUNC_LENGTH, FUNC_YEARS, FUNC_DAYS };
 enum rule_truth { TRUTH_NO, TRUTH_YES, TRUTH_UNKNOWN };    /* unknown: cannot be decided (<100 against >= 40) */
 
 struct rule_node {
@@ -24,6 +24,7 @@ struct rule_node {
     enum rule_op op;
     enum rule_func func;
     const struct rec_field *field;
+    bool is_own;                    /* NODE_FIELD: this.FIELD, of the observation on its way */
     struct rec_path path;           /* NODE_HL7 */
     struct span literal;            /* also the number of a NODE_COMPARE's right side */
     struct span unit;               /* absent: any unit */
@@ -55,7 +56,26 @@ struct rule_scope {                 /* one observation on its way through the ru
     struct rule_miss miss;          /* first `observation.code in TABLE` without a row */
     const struct table *hit_table;  /* last row found, for the trace */
     int64_t hit_row;
+    const struct rec_observation *own;      /* what obs was before `for each` or `any observation`: this.FIELD; NULL: obs */
+    unsigned steps;                 /* taken so far: nodes and statements */
+    bool is_over;                   /* a cap of RULE_STEPS_MAX, RULE_TEXT_MAX, RULE_NOTES_LINES_MAX was reached: held as RULE_LIMIT */
+    size_t text_bytes;              /* made by functions */
+    struct span *notes;             /* `note`: RULE_NOTE_LINES_MAX of them */
+    size_t n_notes, cap_notes;
+    unsigned flags;                 /* `flag` */
+    unsigned allowed;               /* cautions */
+    bool is_person, is_person_only; /* the steps are for the person of the record; the route sends nothing else */
 };
+/* What the rules may take for one observation. Compiled size is bounded by the lexer's caps, nesting by RULE_DEPTH_MAX and LEXER_MAX_DEPTH. */
+#define RULE_STEPS_MAX 200000u
+#define RULE_TEXT_MAX ((size_t)256 << 10)
+#define RULE_NOTE_LINES_MAX 64u
+#define RULE_OTHERS_MAX 1024u       /* observations of a record that `for each`, any, every and count look at */
+#define RULE_DEPTH_MAX 32u
+/* One more step; false when there are none left. */
+bool rule_step(struct rule_scope *x, unsigned n);
+/* Counts a text that a function made; absent when there were too many bytes. */
+struct span rule_made(struct rule_scope *x, struct span s);
 
 /* Compiles one expression from token *i of s on; NULL after reporting. */
 struct rule_compiler {
@@ -64,6 +84,7 @@ struct rule_compiler {
     const struct tables *tables;
     const struct lexer_stmt *s;
     size_t i;
+    unsigned loops;                 /* for each, any, every, count around: this.FIELD means something */
 };
 const struct rule_node *rule_parse_condition(struct rule_compiler *c);      /* type BOOL */
 const struct rule_node *rule_parse_operand(struct rule_compiler *c);        /* any type but BOOL of conditions */
@@ -71,6 +92,7 @@ const struct rule_node *rule_parse_operand(struct rule_compiler *c);        /* a
 const struct table *rule_table(struct rule_compiler *c, enum rule_type type, const struct token *t);
 /* The field named by a token; reports with a guess. */
 const struct rec_field *rule_field(struct rule_compiler *c, const struct token *t);
+const struct rule_node *rule_field_node(struct rule_compiler *c, const struct token *t);    /* NULL after reporting */
 enum rule_type rule_type_of(const struct rec_field *f);
 const char *rule_type_name(enum rule_type t);
 /* Reports at a token (or behind the statement when t is NULL); hint may be NULL. */
@@ -121,19 +143,25 @@ struct rule_test {
 };
 
 /* ---- routes ---- */
-enum rule_step_kind { STEP_REQUIRE_FIELD, STEP_SET, STEP_LOOKUP };
+enum rule_step_kind { STEP_REQUIRE_FIELD, STEP_SET, STEP_LOOKUP, STEP_IF, STEP_FOR_EACH, STEP_NOTE, STEP_FLAG, STEP_ALLOW, STEP_HOLD, STEP_DROP };
+struct rule_block { struct rule_todo **v; size_t n, cap; };
 struct rule_todo {
     enum rule_step_kind kind;
     const char *file;
     unsigned line;
     struct span text;               /* as written, for the trace */
     const struct rec_field *field;
-    const struct rule_node *expr;
+    const struct rule_node *expr;   /* also the condition of STEP_IF, the where of STEP_FOR_EACH (NULL: all) */
     const struct lab_field *lab;    /* what is set: a field of the lab result … */
-    const struct person_field *person;  /* … or of the person */
+    const struct person_field *person;  /* … or of the person … */
+    struct span variable;           /* … or, both NULL, lab.questionnaire.VARIABLE */
     const struct table *table;
     int column;
     struct span def;                /* lookup default; absent: none */
+    struct rule_block body, otherwise;      /* STEP_IF, STEP_FOR_EACH */
+    bool is_others;                 /* STEP_FOR_EACH: without this one */
+    unsigned bits;                  /* STEP_FLAG: DELIVERY_…, STEP_ALLOW: cautions */
+    struct span why;                /* STEP_HOLD, STEP_DROP; STEP_FLAG: absent when nothing was said */
 };
 struct rule_when { const struct rule_node *expr; struct span text; const char *file; unsigned line; };
 struct rule_route {
@@ -144,8 +172,7 @@ struct rule_route {
     size_t n_from;
     struct rule_when *when;
     size_t n_when;
-    struct rule_todo *todo;
-    size_t n_todo;
+    struct rule_block todo;
     unsigned allowed;               /* cautions: `allow immunity avidity` */
     enum rule_action action;
     const char *writer;
@@ -159,7 +186,13 @@ struct rule_route {
     unsigned action_line;
 };
 
-struct rule_options { int quant_without_result; bool text_from_display; int preliminary; };   /* hold, in-progress; write, hold */
+struct rule_options {
+    int quant_without_result;       /* hold, in-progress */
+    bool text_from_display;
+    int preliminary;                /* write, hold */
+    int missing_sample_date;        /* send, hold */
+    int sample_date_fallback;       /* none, received */
+};
 
 struct ruleset {
     struct arena *a;
@@ -190,10 +223,55 @@ void rule_free(struct ruleset *rs);
 void rule_bind_tables(struct ruleset *rs, const struct rule_setup *s, bool sends_lab);
 void rule_compile_result_of(struct ruleset *rs, const struct rule_setup *s, const struct lexer_stmt *stmt);
 
+/* ---- a route being read (rule_route.c, rule_block.c) ---- */
+struct rule_draft {
+    struct rule_compiler c;
+    const struct rule_setup *s;
+    struct rule_route *r;
+    struct rule_block *into;        /* where steps go: the route's, or that of an if or for each */
+    unsigned depth;                 /* blocks around */
+    struct rule_todo *open_if;      /* what an else that comes next belongs to */
+    const struct lexer_stmt *block; /* its block was taken */
+    size_t cap_from, cap_when;
+    struct diag_place action_at;
+    bool has_action;
+};
+void rule_route_read(struct rule_draft *x, const struct lexer_stmt *body, size_t n);
+struct rule_todo *rule_todo_new(struct rule_draft *x, enum rule_step_kind kind, const struct token *t);
+/* Words of the statement from token `from` to before `to`, for the trace. */
+struct span rule_words(const struct rule_draft *x, size_t from, size_t to);
+/* The statements of rule_block.c: the word itself is taken already. */
+bool rule_read_if(struct rule_draft *x);
+bool rule_read_else(struct rule_draft *x);
+bool rule_read_for(struct rule_draft *x);
+bool rule_read_note(struct rule_draft *x);
+bool rule_read_flag(struct rule_draft *x);
+/* "text with {field}" as a text; t is the string. NULL after reporting. */
+const struct rule_node *rule_template(struct rule_compiler *c, const struct token *t);
+/* Where `set` and `lookup` write to: a field of the lab result (*field), or lab.questionnaire.VARIABLE (*variable). */
+bool rule_lab_target(struct rule_draft *x, const struct lab_field **field, struct span *variable);
+/* Is this value what the target takes? f NULL: an answer. Reports at t, by the target's name. */
+bool rule_lab_fits(struct rule_compiler *c, const struct lab_field *f, struct span name, const struct rule_node *e, const struct token *t);
+
 /* ---- running ---- */
 struct rule_found { const struct rule_test *test; int64_t row; size_t coding; };       /* test NULL: no row */
 void rule_find_test(const struct ruleset *rs, const struct record *r, const struct rec_observation *obs, struct rule_found *out);
 void rule_derive(struct rule_scope *x, const struct rec_observation *obs, const struct rule_found *found, struct outcome *out);
+/* One step of a route; false: it ended the route, *out says how. (rule.c) */
+bool rule_do_steps(struct rule_scope *x, const struct rule_block *b, struct rule_result *out);
+/* The steps of rule_block.c */
+bool rule_do_if(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out);
+bool rule_do_for(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out);
+void rule_do_note(struct rule_scope *x, const struct rule_todo *d);
+void rule_do_flag(struct rule_scope *x, const struct rule_todo *d);
+bool rule_do_end(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out);
+const char *rule_answer(enum rule_truth t);             /* "yes", "no", "cannot be decided" */
+/* Writes to the target of d what v is; false when there was nothing to write. (rule_answer.c) */
+bool rule_put(struct rule_scope *x, const struct rule_todo *d, const struct rule_value *v, struct rule_result *out);
+/* All that `over` says goes over what lab says. */
+void rule_lab_merge(struct rule_scope *x, struct lab_result *lab, const struct lab_result *over);
+/* What Go.Data's screens ask of the days (STANDARDS 8.3). False: held, *out says so. */
+bool rule_check_days(struct rule_scope *x, struct rule_result *out);
 void rule_trace_add(struct rule_scope *x, const char *file, unsigned line, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Fills the lab result as STANDARDS 8.2, 8.3 say. */
 void rule_fill_lab(struct rule_scope *x, const struct rule_found *found, const struct outcome *o, struct lab_result *lab);
@@ -202,10 +280,10 @@ bool rule_check_targets(struct rule_scope *x, const struct rule_found *found, co
 bool rule_is_completed(enum obs_status s);
 /* ---- persons (rule_person.c) ---- */
 void rule_fill_person(struct rule_scope *x, struct person_data *out);
+bool rule_is_for_person(const struct rule_scope *x, const struct rule_todo *d);
 void rule_put_person(struct person_data *p, const struct person_field *f, struct span text);
 const struct rec_address *rule_home_address(const struct rec_patient *p);      /* NULL without an address */
 bool rule_takes(struct rule_scope *x, const struct rule_route *r);             /* from and when fit */
-bool rule_do_step(struct rule_scope *x, const struct rule_todo *d, struct rule_result *out);   /* false: held */
 struct span rule_day(const struct rec_ts *t, struct arena *a);         /* Go.Data date; absent without a day */
 struct span rule_system_name(struct span system);       /* LN, SCT, … */
 #endif

@@ -207,6 +207,11 @@ void rule_fill_lab(struct rule_scope *x, const struct rule_found *found, const s
     note_targets(x, found, &notes);
     lab->sample_identifier = r->specimen.id;
     lab->date_sample_taken = day_or_note(x, &r->specimen.collected_at, "Sample taken", &notes);
+    if (!span_has(lab->date_sample_taken) && !span_has(r->specimen.collected_at.v) && x->rs->opt.sample_date_fallback == 1) {
+        lab->date_sample_taken = rule_day(&r->specimen.received_at, x->a);
+        if (span_has(lab->date_sample_taken))
+            rule_notes_line(&notes, SPAN_LIT("Sample taken: not known; the day the laboratory received it stands for it"));
+    }
     lab->date_sample_delivered = day_or_note(x, &r->specimen.received_at, "Sample received", &notes);
     lab->date_testing = day_or_note(x, &x->obs->analysed_at, "Tested", &notes);
     lab->date_of_result = day_or_note(x, &r->report.issued_at, "Issued", &notes);
@@ -220,6 +225,8 @@ void rule_fill_lab(struct rule_scope *x, const struct rule_found *found, const s
         lab->quantitative_result = quantitative(x, found);
     bool is_completed = rule_is_completed(x->obs->status) && word;
     lab->status = is_completed ? SPAN_LIT("COMPLETED") : SPAN_LIT("IN_PROGRESS");
+    for (size_t i = 0; i < x->n_notes; i++)
+        rule_notes_line(&notes, x->notes[i]);
     note_texts(x, &notes);
     note_ids(x, &notes);
     lab->notes = rule_notes_end(&notes, x->a);

@@ -62,6 +62,24 @@ static bool is_of_observation(const struct rec_field *f)
     return f->scope == SCOPE_OBSERVATION || f->scope == SCOPE_SPECIMEN;
 }
 
+/* Notes and flags are the lab result's; hold and drop in a block too, unless the route sends nothing but the person. */
+bool rule_is_for_person(const struct rule_scope *x, const struct rule_todo *d)
+{
+    switch (d->kind) {
+    case STEP_REQUIRE_FIELD: return !is_of_observation(d->field);
+    case STEP_SET:
+    case STEP_LOOKUP: return d->person != NULL;
+    case STEP_IF:
+    case STEP_FOR_EACH: return true;
+    case STEP_NOTE:
+    case STEP_FLAG:
+    case STEP_ALLOW: return false;
+    case STEP_HOLD:
+    case STEP_DROP: return x->is_person_only;
+    }
+    return false;
+}
+
 static bool run_route(struct rule_scope *x, const struct rule_route *r, struct rule_result *out)
 {
     struct person_data *p = arena_zalloc(x->a, sizeof *p);
@@ -74,12 +92,10 @@ static bool run_route(struct rule_scope *x, const struct rule_route *r, struct r
     p->no_match = r->no_match;
     p->may_change = r->may_change;
     out->person = p;
-    for (size_t i = 0; i < r->n_todo; i++) {
-        const struct rule_todo *d = &r->todo[i];
-        bool is_ours = d->kind == STEP_REQUIRE_FIELD ? !is_of_observation(d->field) : d->person != NULL;
-        if (is_ours && !rule_do_step(x, d, out))
-            return true;
-    }
+    x->is_person = true;
+    x->is_person_only = r->is_person_only;
+    if (!rule_do_steps(x, &r->todo, out))
+        return true;
     out->action = RULE_SEND_PERSON;
     rule_trace_add(x, r->file, r->person_line, "send %s to \"%s\"", person_kind_name(p->kind), r->person_writer);
     return true;
@@ -108,6 +124,8 @@ int rule_run_person(const struct ruleset *rs, const struct record *r, struct are
         if (route->person_writer && is_taken(&x, route) && run_route(&x, route, out))
             break;
     }
+    if (x.is_over)
+        *out = (struct rule_result){.action = RULE_HOLD, .reason = "RULE_LIMIT", .route = out->route, .writer = out->writer};
     if (arena_is_full(a))
         return err_set(e, ERR_LIMIT, NULL, "the message needs more memory than a message may have");
     return 0;

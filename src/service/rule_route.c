@@ -14,15 +14,6 @@
 #include "rule_inner.h"
 #include "text.h"
 
-struct draft {
-    struct rule_compiler c;
-    const struct rule_setup *s;
-    struct rule_route *r;
-    size_t cap_from, cap_when, cap_todo;
-    struct diag_place action_at;
-    bool has_action;
-};
-
 static void grow(struct ruleset *rs, void *v, size_t n, size_t *cap, size_t size)
 {
     if (!arena_grow(rs->a, v, n, cap, size))
@@ -37,8 +28,7 @@ static const char *keep(struct ruleset *rs, struct span s)
     return p;
 }
 
-/* Words of the statement from token `from` to before `to`, for the trace. */
-static struct span words_of(const struct draft *x, size_t from, size_t to)
+struct span rule_words(const struct rule_draft *x, size_t from, size_t to)
 {
     char line[400];
     size_t n = 0;
@@ -53,19 +43,19 @@ static struct span words_of(const struct draft *x, size_t from, size_t to)
     return arena_dup(x->c.rs->a, (struct span){line, n < sizeof line ? n : sizeof line - 1});
 }
 
-static const char *file_of(const struct draft *x, const struct token *t)
+static const char *file_of(const struct rule_draft *x, const struct token *t)
 {
     const char *name = diag_source_name(x->s->d, t->at.file), *slash = strrchr(name, '/');
     return keep(x->c.rs, span_of(slash ? slash + 1 : name));
 }
 
-static const struct token *last(const struct draft *x)
+static const struct token *last(const struct rule_draft *x)
 {
     return &x->c.s->v[x->c.i - 1];
 }
 
 /* ---- statements ---- */
-static bool read_from(struct draft *x)
+static bool read_from(struct rule_draft *x)
 {
     char hint[160];
     const struct token *t;
@@ -87,7 +77,7 @@ static bool read_from(struct draft *x)
     return x->r->n_from > before;
 }
 
-static bool read_when(struct draft *x)
+static bool read_when(struct rule_draft *x)
 {
     size_t from = x->c.i - 1;
     const struct token *t = last(x);
@@ -95,38 +85,44 @@ static bool read_when(struct draft *x)
     if (!e)
         return false;
     grow(x->c.rs, &x->r->when, x->r->n_when, &x->cap_when, sizeof *x->r->when);
-    x->r->when[x->r->n_when++] = (struct rule_when){e, words_of(x, from, x->c.i), file_of(x, t), t->at.line};
+    x->r->when[x->r->n_when++] = (struct rule_when){e, rule_words(x, from, x->c.i), file_of(x, t), t->at.line};
     return true;
 }
 
-static bool read_allow(struct draft *x)
+static bool read_allow(struct rule_draft *x)
 {
     static const struct { const char *word; unsigned bit; } words[] = {{"immunity", CAUTION_IMMUNITY}, {"avidity", CAUTION_AVIDITY}};
-    unsigned before = x->r->allowed;
+    const struct token *word = last(x);
+    unsigned bits = 0;
     for (size_t i = 0; i < 2;)
         if (rule_accept(&x->c, words[i].word)) {
-            x->r->allowed |= words[i].bit;
+            bits |= words[i].bit;
             (void)rule_accept(&x->c, ",");
             i = 0;
         } else {
             i++;
         }
-    if (x->r->allowed == before)
+    if (!bits)
         rule_error(&x->c, rule_peek(&x->c), NULL, "allow takes immunity and avidity");
-    return x->r->allowed != before;
+    else if (x->depth)
+        rule_todo_new(x, STEP_ALLOW, word)->bits = bits;
+    else
+        x->r->allowed |= bits;
+    return bits != 0;
 }
 
-static struct rule_todo *new_todo(struct draft *x, enum rule_step_kind kind, const struct token *t)
+struct rule_todo *rule_todo_new(struct rule_draft *x, enum rule_step_kind kind, const struct token *t)
 {
-    grow(x->c.rs, &x->r->todo, x->r->n_todo, &x->cap_todo, sizeof *x->r->todo);
-    struct rule_todo *d = &x->r->todo[x->r->n_todo++];
+    struct rule_todo *d = rule_alloc(x->c.rs, sizeof *d);
+    grow(x->c.rs, &x->into->v, x->into->n, &x->into->cap, sizeof(struct rule_todo *));
     *d = (struct rule_todo){.kind = kind, .file = file_of(x, t), .line = t->at.line};
+    x->into->v[x->into->n++] = d;
     return d;
 }
 
 static bool is_statement(const struct token *t);
 
-static bool read_require(struct draft *x)
+static bool read_require(struct rule_draft *x)
 {
     const struct token *word = last(x), *t;
     size_t n = 0;
@@ -135,7 +131,7 @@ static bool read_require(struct draft *x)
         x->c.i++;
         n++;
         if (f)
-            new_todo(x, STEP_REQUIRE_FIELD, word)->field = f;
+            rule_todo_new(x, STEP_REQUIRE_FIELD, word)->field = f;
         (void)rule_accept(&x->c, ",");
     }
     if (!n)
@@ -146,17 +142,17 @@ static bool read_require(struct draft *x)
 struct target {                     /* lab.x or case.x as a place to write to */
     const struct lab_field *lab;
     const struct person_field *person;
-    const char *scope, *name;
-    bool is_date;
+    struct span variable;           /* of lab.questionnaire, when both are NULL */
+    struct span column;             /* the name that a column of a table may have */
 };
 
-static bool person_target(struct draft *x, const struct token *t, struct target *out)
+static bool person_target(struct rule_draft *x, const struct token *t, struct target *out)
 {
     const char *names[64];
     char full[64][40], hint[120];
     const struct person_field *f = person_field_find(span_from(t->text, 5));
     if (f) {
-        *out = (struct target){.person = f, .scope = "case", .name = f->name, .is_date = f->is_date};
+        *out = (struct target){.person = f, .column = span_of(f->name)};
         return true;
     }
     for (size_t i = 0; i < person_fields_n; i++) {
@@ -167,82 +163,73 @@ static bool person_target(struct draft *x, const struct token *t, struct target 
     return false;
 }
 
-static const struct lab_field *lab_target(struct draft *x)
+static bool read_target(struct rule_draft *x, struct target *out)
 {
     const struct token *t = rule_peek(&x->c);
-    const char *names[32];
-    char full[32][64], hint[120];
-    if (!t || t->kind != TOKEN_WORD) {
-        rule_error(&x->c, t, NULL, "a field of the lab result is expected here, for instance lab.lab_name");
-        return NULL;
-    }
-    x->c.i++;
-    const struct lab_field *f = span_starts(t->text, "lab.") ? lab_field_find(span_from(t->text, 4)) : NULL;
-    if (f && (strcmp(f->name, "result") == 0 || strcmp(f->name, "status") == 0 || strcmp(f->name, "notes") == 0)) {
-        rule_error(&x->c, t, strcmp(f->name, "result") == 0 ? "state it with result-of, or with a row in the results table" : NULL,
-                   "lab.%s is made by the engine and cannot be set", f->name);
-        return NULL;
-    }
-    if (f)
-        return f;
-    size_t n = lab_fields_n < 32 ? lab_fields_n : 32;
-    for (size_t i = 0; i < n; i++) {
-        (void)snprintf(full[i], sizeof full[i], "lab.%s", lab_fields[i].name);
-        names[i] = full[i];
-    }
-    rule_error(&x->c, t, diag_guess(t->text, names, n, hint, sizeof hint), "there is no field \"%.*s\" in a lab result", SPAN_ARG(t->text));
-    return NULL;
-}
-
-static bool read_target(struct draft *x, struct target *out)
-{
-    const struct token *t = rule_peek(&x->c);
+    *out = (struct target){.lab = NULL};
     if (t && t->kind == TOKEN_WORD && span_starts(t->text, "case.")) {
         x->c.i++;
         return person_target(x, t, out);
     }
-    const struct lab_field *f = lab_target(x);
-    if (f)
-        *out = (struct target){.lab = f, .scope = "lab", .name = f->name, .is_date = f->is_date};
-    return f != NULL;
+    if (!rule_lab_target(x, &out->lab, &out->variable))
+        return false;
+    out->column = out->lab ? span_from(t->text, lab_field_is_sequence(out->lab) ? 13 : 4) : out->variable;
+    return true;
 }
 
-static bool read_set(struct draft *x)
+/* Does the value suit the target? Reports at t. */
+static bool fits(struct rule_draft *x, const struct target *f, struct span name, const struct rule_node *e, const struct token *t)
+{
+    const struct lab_field like = {.name = "", .is_date = f->person && f->person->is_date};
+    return rule_lab_fits(&x->c, f->person ? &like : f->lab, name, e, t);
+}
+
+static bool read_set(struct rule_draft *x)
 {
     size_t from = x->c.i - 1;
     const struct token *word = last(x);
+    const struct token *name = rule_peek(&x->c);
     struct target f;
     if (!read_target(x, &f))
         return false;
     if (!rule_accept(&x->c, "=")) {
-        rule_error(&x->c, rule_peek(&x->c), NULL, "write: set %s.%s = …", f.scope, f.name);
+        rule_error(&x->c, rule_peek(&x->c), NULL, "write: set %.*s = …", SPAN_ARG(last(x)->text));
         return false;
     }
     const struct token *t = rule_peek(&x->c);
     const struct rule_node *e = rule_parse_operand(&x->c);
-    if (!e)
+    if (!e || !fits(x, &f, name->text, e, t))
         return false;
-    bool fits = f.is_date ? e->type == RULE_T_DATE : e->type == RULE_T_TEXT || e->type == RULE_T_NUMBER || e->type == RULE_T_VALUE;
-    if (!fits) {
-        rule_error(&x->c, t, e->type == RULE_T_CODES ? "write code(…) or display(…)" : e->type == RULE_T_LIST || e->type == RULE_T_IDS ? "write first(…)" : NULL,
-                   "%s.%s needs %s, not %s", f.scope, f.name, f.is_date ? "a date" : "a text", rule_type_name(e->type));
-        return false;
-    }
-    struct rule_todo *d = new_todo(x, STEP_SET, word);
+    struct rule_todo *d = rule_todo_new(x, STEP_SET, word);
     d->lab = f.lab;
     d->person = f.person;
+    d->variable = f.variable;
     d->expr = e;
-    d->text = words_of(x, from, x->c.i);
+    d->text = rule_words(x, from, x->c.i);
     return true;
 }
 
-/* The value column that a look-up reads: the one named like the target, else the only one. */
-static int lookup_column(struct draft *x, const struct table *t, const struct target *f, const struct token *at)
+/* The column that a look-up reads: the one behind `column`, else the one named like the target, else the only value. */
+static int lookup_column(struct rule_draft *x, const struct table *t, struct span target, const struct token *at)
 {
-    int column = table_column(t, span_of(f->name)), found = -1;
+    const char *names[TABLE_MAX_COLUMNS];
+    char hint[120];
+    int found = -1, n = table_columns(t);
+    for (int i = 0; i < n; i++)
+        names[i] = table_column_name(t, i);
+    if (rule_accept(&x->c, "column")) {
+        const struct token *name = rule_peek(&x->c);
+        int column = name && name->kind != TOKEN_OP ? table_column(t, name->text) : -1;
+        if (column < 0)
+            rule_error(&x->c, name, name ? diag_guess(name->text, names, (size_t)n, hint, sizeof hint) : NULL, "table \"%s\" has no column \"%.*s\"", table_name(t),
+                       SPAN_ARG(name ? name->text : SPAN_ABSENT));
+        x->c.i += name != NULL;
+        return column;
+    }
+    int column = table_column(t, target);
     if (column >= 0)
         return column;
-    for (int i = 0; i < table_columns(t); i++) {
+    for (int i = 0; i < n; i++) {
         bool is_key = false;
         for (size_t k = 0; k < table_keys(t); k++)
             is_key = is_key || table_key_column(t, k) == i;
@@ -254,11 +241,27 @@ static int lookup_column(struct draft *x, const struct table *t, const struct ta
             found = i;
     }
     if (found < 0)
-        rule_error(&x->c, at, NULL, "table \"%s\" has no column \"%s\", and not exactly one other", table_name(t), f->name);
+        rule_error(&x->c, at, "write: -> lab.x column NAME", "table \"%s\" has no column \"%.*s\", and not exactly one other", table_name(t), SPAN_ARG(target));
     return found;
 }
 
-static bool read_lookup(struct draft *x)
+/* default "text" behind a target; absent when there is none. False after reporting. */
+static bool read_default(struct rule_draft *x, struct span *def)
+{
+    *def = SPAN_ABSENT;
+    if (!rule_accept(&x->c, "default"))
+        return true;
+    const struct token *v = rule_peek(&x->c);
+    if (!v || v->kind != TOKEN_STRING) {
+        rule_error(&x->c, v, NULL, "default needs a \"text\"");
+        return false;
+    }
+    x->c.i++;
+    *def = arena_dup(x->c.rs->a, v->text);
+    return true;
+}
+
+static bool read_lookup(struct rule_draft *x)
 {
     size_t from = x->c.i - 1;
     const struct token *word = last(x);
@@ -278,37 +281,38 @@ static bool read_lookup(struct draft *x)
         rule_error(&x->c, rule_peek(&x->c), NULL, "write: lookup FIELD in TABLE -> lab.x");
         return false;
     }
-    size_t first = x->r->n_todo;
+    size_t first = x->into->n;
+    struct span def;
     do {
         struct target f;
-        int column = read_target(x, &f) ? lookup_column(x, t, &f, at) : -1;
-        if (column < 0)
+        const struct token *name = rule_peek(&x->c);
+        if (!read_target(x, &f))
             return false;
-        struct rule_todo *d = new_todo(x, STEP_LOOKUP, word);
+        if (f.lab && lab_field_is_yesno(f.lab)) {
+            rule_error(&x->c, name, NULL, "%.*s needs yes or no, a table has texts", SPAN_ARG(name->text));
+            return false;
+        }
+        int column = lookup_column(x, t, f.column, at);
+        if (column < 0 || !read_default(x, &def))
+            return false;
+        struct rule_todo *d = rule_todo_new(x, STEP_LOOKUP, word);
         d->lab = f.lab;
         d->person = f.person;
+        d->variable = f.variable;
         d->expr = e;
         d->table = t;
         d->column = column;
+        d->def = def;
     } while (rule_accept(&x->c, ","));
-    struct span def = SPAN_ABSENT;
-    if (rule_accept(&x->c, "default")) {
-        const struct token *v = rule_peek(&x->c);
-        if (!v || v->kind != TOKEN_STRING) {
-            rule_error(&x->c, v, NULL, "default needs a \"text\"");
-            return false;
-        }
-        x->c.i++;
-        def = arena_dup(x->c.rs->a, v->text);
-    }
-    for (size_t i = first; i < x->r->n_todo; i++) {
-        x->r->todo[i].def = def;
-        x->r->todo[i].text = words_of(x, from, x->c.i);
+    for (size_t i = first; i < x->into->n; i++) {
+        if (span_is_absent(x->into->v[i]->def))
+            x->into->v[i]->def = def;   /* the last one stands for all that have none of their own */
+        x->into->v[i]->text = rule_words(x, from, x->c.i);
     }
     return true;
 }
 
-static bool set_action(struct draft *x, enum rule_action action, const struct token *t)
+static bool set_action(struct rule_draft *x, enum rule_action action, const struct token *t)
 {
     if (x->has_action) {
         rule_error(&x->c, t, NULL, "a route has one of send, hold and drop; the first stands in line %u", x->action_at.line);
@@ -321,7 +325,7 @@ static bool set_action(struct draft *x, enum rule_action action, const struct to
     return true;
 }
 
-static bool read_text_action(struct draft *x, enum rule_action action)
+static bool read_text_action(struct rule_draft *x, enum rule_action action)
 {
     const struct token *word = last(x), *t = rule_peek(&x->c);
     if (!t || t->kind != TOKEN_STRING || !t->text.n) {
@@ -329,12 +333,16 @@ static bool read_text_action(struct draft *x, enum rule_action action)
         return false;
     }
     x->c.i++;
+    if (x->depth) {
+        rule_todo_new(x, action == RULE_DROP ? STEP_DROP : STEP_HOLD, word)->why = arena_dup(x->c.rs->a, t->text);
+        return true;
+    }
     x->r->text = arena_dup(x->c.rs->a, t->text);
     return set_action(x, action, word);
 }
 
 /* The writer named behind `to`; NULL after reporting. */
-static const char *read_writer(struct draft *x, const char *what)
+static const char *read_writer(struct rule_draft *x, const char *what)
 {
     char hint[160];
     if (!rule_accept(&x->c, "to")) {
@@ -354,7 +362,7 @@ static const char *read_writer(struct draft *x, const char *what)
     return NULL;
 }
 
-static bool read_send_person(struct draft *x, enum person_kind kind, const struct token *word)
+static bool read_send_person(struct rule_draft *x, enum person_kind kind, const struct token *word)
 {
     if (x->r->person_writer) {
         rule_error(&x->c, word, NULL, "a route sends one of case and contact; the first stands in line %u", x->r->person_line);
@@ -366,7 +374,7 @@ static bool read_send_person(struct draft *x, enum person_kind kind, const struc
     return x->r->person_writer != NULL;
 }
 
-static bool read_send(struct draft *x)
+static bool read_send(struct rule_draft *x)
 {
     const struct token *word = last(x);
     if (rule_accept(&x->c, "case"))
@@ -382,7 +390,7 @@ static bool read_send(struct draft *x)
 }
 
 /* no-match park | create case | create contact | drop: of this route, instead of the writer's */
-static bool read_no_match(struct draft *x)
+static bool read_no_match(struct rule_draft *x)
 {
     enum no_match n = rule_accept(&x->c, "park") ? NO_MATCH_PARK : rule_accept(&x->c, "drop") ? NO_MATCH_DROP : NO_MATCH_DEFAULT;
     if (n == NO_MATCH_DEFAULT && rule_accept(&x->c, "create"))
@@ -393,7 +401,7 @@ static bool read_no_match(struct draft *x)
     return n != NO_MATCH_DEFAULT;
 }
 
-static bool read_update(struct draft *x)
+static bool read_update(struct rule_draft *x)
 {
     const struct token *t;
     struct target f;
@@ -411,13 +419,14 @@ static bool read_update(struct draft *x)
     return n > 0;
 }
 
-static bool read_hold(struct draft *x) { return read_text_action(x, RULE_HOLD); }
-static bool read_drop(struct draft *x) { return read_text_action(x, RULE_DROP); }
+static bool read_hold(struct rule_draft *x) { return read_text_action(x, RULE_HOLD); }
+static bool read_drop(struct rule_draft *x) { return read_text_action(x, RULE_DROP); }
 
-static const struct { const char *word; bool (*read)(struct draft *x); } statements[] = {
-    {"from", read_from}, {"when", read_when}, {"allow", read_allow}, {"require", read_require}, {"lookup", read_lookup},
-    {"set", read_set}, {"send", read_send}, {"hold", read_hold}, {"drop", read_drop},
-    {"no-match", read_no_match}, {"update", read_update},
+static const struct { const char *word; bool (*read)(struct rule_draft *x); bool is_of_route; } statements[] = {
+    {"from", read_from, true}, {"when", read_when, true}, {"allow", read_allow, false}, {"require", read_require, false}, {"lookup", read_lookup, false},
+    {"set", read_set, false}, {"note", rule_read_note, false}, {"flag", rule_read_flag, false}, {"if", rule_read_if, false}, {"else", rule_read_else, false},
+    {"for", rule_read_for, false}, {"send", read_send, true}, {"hold", read_hold, false}, {"drop", read_drop, false},
+    {"no-match", read_no_match, true}, {"update", read_update, true},
 };
 #define STATEMENTS (sizeof statements / sizeof statements[0])
 
@@ -429,12 +438,13 @@ static bool is_statement(const struct token *t)
     return false;
 }
 
-static void read_stmt(struct draft *x, const struct lexer_stmt *stmt)
+static void read_stmt(struct rule_draft *x, const struct lexer_stmt *stmt)
 {
     const char *names[STATEMENTS];
     char hint[80];
     x->c.s = stmt;
     x->c.i = 0;
+    x->block = NULL;
     for (size_t i = 0; i < STATEMENTS; i++)
         names[i] = statements[i].word;
     while (x->c.i < stmt->n) {
@@ -449,18 +459,31 @@ static void read_stmt(struct draft *x, const struct lexer_stmt *stmt)
                 rule_error(&x->c, t, diag_guess(t->text, names, STATEMENTS, hint, sizeof hint), "there is no statement \"%.*s\" in a route", SPAN_ARG(t->text));
             return;
         }
+        if (x->depth && statements[i].is_of_route) {
+            rule_error(&x->c, t, NULL, "%s stands in the route itself, not inside a block", statements[i].word);
+            return;
+        }
+        if (statements[i].read != rule_read_else)
+            x->open_if = NULL;
         x->c.i++;
         if (!statements[i].read(x))
             return;
     }
-    if (stmt->has_block)
+    if (stmt->has_block && x->block != stmt)
         diag_add(x->s->d, DIAG_ERROR, stmt->block_at, NULL, "\"%.*s\" takes no block", SPAN_ARG(stmt->v[0].text));
+}
+
+void rule_route_read(struct rule_draft *x, const struct lexer_stmt *body, size_t n)
+{
+    x->open_if = NULL;
+    for (size_t i = 0; i < n; i++)
+        read_stmt(x, &body[i]);
 }
 
 static void compile_route(struct ruleset *rs, const struct rule_setup *s, const struct lexer_stmt *stmt)
 {
     struct rule_route *r = &rs->routes[rs->n_routes];
-    struct draft x = {.c = {.d = s->d, .rs = rs, .tables = s->tables, .s = stmt, .i = 1}, .s = s, .r = r};
+    struct rule_draft x = {.c = {.d = s->d, .rs = rs, .tables = s->tables, .s = stmt, .i = 1}, .s = s, .r = r, .into = &r->todo};
     const struct token *name = rule_peek(&x.c);
     if (!name || name->kind != TOKEN_STRING || !name->text.n) {
         rule_error(&x.c, name, "write: route \"name\" { … }", "a route needs a name in quotes");
@@ -482,8 +505,7 @@ static void compile_route(struct ruleset *rs, const struct rule_setup *s, const 
         if (strcmp(rs->routes[i].name, r->name) == 0)
             rule_error(&x.c, name, NULL, "the route \"%s\" stands in line %u already", r->name, rs->routes[i].line);
     size_t errors = diag_errors(s->d);
-    for (size_t i = 0; i < stmt->n_body; i++)
-        read_stmt(&x, &stmt->body[i]);
+    rule_route_read(&x, stmt->body, stmt->n_body);
     r->is_person_only = !x.has_action && r->person_writer;
     if (r->is_person_only)
         r->action = RULE_SEND_PERSON;

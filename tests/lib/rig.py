@@ -72,7 +72,9 @@ class Sandbox:
 
     def start(self):
         port_file = os.path.join(self.folder, 'sandbox.port')
-        args = [LABRELAY, 'sandbox', '--port', '0', '--port-file', port_file, '--outbreak', OUTBREAK, '--user', USER, '--password', PASSWORD] + self.flags
+        args = [LABRELAY, 'sandbox', '--port', '0', '--port-file', port_file, '--user', USER, '--password', PASSWORD] + self.flags
+        if not (self.seed or {}).get('outbreaks'):      # a seed may bring its own, with its lab result form
+            args += ['--outbreak', OUTBREAK]
         if self.seed is not None:
             path = os.path.join(self.folder, 'seed.json')
             with open(path, 'w') as f:

@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""rules - the language of the rules on whole messages: blocks, notes, flags, answers, sequence, days; and what Go.Data holds then.
+
+Each function is one test. What only the rules decide is asked of `labrelay explain`; what is written, of the sandbox.
+"""
+import json
+import os
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import rig  # noqa: E402
+from rig import hl7  # noqa: E402
+
+LNG = 'LNG_REFERENCE_DATA_CATEGORY_'
+TYPE = LNG + 'QUESTION_ANSWER_TYPE_'
+CASE = 'c0000000-0000-4000-8000-000000000001'
+QUESTIONS = [('ct_value', 'NUMERIC'), ('platform', 'FREE_TEXT'), ('flags', 'MULTIPLE_ANSWERS'), ('tested_on', 'DATE_TIME'), ('by_hand', 'FREE_TEXT')]
+SEED = {'cases': [{'id': CASE, 'visualId': 'CA-0000000001', 'firstName': 'Amina', 'lastName': 'Okello', 'dob': '1988-03-14', 'gender': LNG + 'GENDER_FEMALE'}]}
+
+
+def expect(condition, text, *more):
+    if not condition:
+        raise rig.Failed(text + ''.join(' ' + (m if isinstance(m, str) else json.dumps(m, default=str)) for m in more))
+
+
+def obx(n, code='41636-2^Ebola virus RNA^LN', value='260373001^Detected^SCT', kind='CWE', flag='POS', status='F', analysed='20261104083000+0300', sub='1', unit=''):
+    return 'OBX|%d|%s|%s|%s|%s|%s||%s|||%s|||20261104083000+0300|||||%s' % (n, kind, code, sub, value, unit, flag, status, analysed)
+
+
+def oru(*observations, control='C1', sample='S-1', taken='20261104083000+0300', received='', issued='20261105101000+0300', birth='19880314', more=''):
+    lines = ['MSH|^~\\&|DEV|LAB|LABRELAY|MOH|20261105101500+0300||ORU^R01^ORU_R01|%s|P|2.5.1||||||UNICODE UTF-8' % control,
+             'PID|1||CA-0000000001^^^GODATA^PI||Okello^Amina^^^^^L||%s|F' % birth,
+             'OBR|1||F-%s|41636-2^Ebola virus RNA^LN|||%s|||||||||||||||%s||MB|F' % (sample, taken, issued)]
+    lines += list(observations or [obx(1)])
+    lines.append('SPM|1|^%s||119297000^Blood^SCT|||||||P||||||%s|%s' % (sample, taken, received))
+    return hl7('\n'.join(lines) + more)
+
+
+def routes(steps, head=''):
+    text = head + 'route "r" {\n    when observation.code in tests\n    %s\n    send lab to "godata"\n}\nroute "z" { hold "no route" }\n' % steps
+    return text.replace('{', '{{').replace('}', '}}')
+
+
+class Rules:
+    """A configuration that no engine runs."""
+
+    def __init__(self, steps, head='', text=None):
+        self.rig = rig.Rig(api='http://127.0.0.1:1/api', routes=text.replace('{', '{{').replace('}', '}}') if text else routes(steps), head=head)
+
+    def __enter__(self):
+        self.rig.write_conf()
+        return self
+
+    def __exit__(self, *_):
+        self.rig.__exit__()
+
+    def results(self, message, channel=None):
+        with tempfile.NamedTemporaryFile(suffix='.hl7') as f:
+            f.write(message)
+            f.flush()
+            rc, out, err = self.rig.verb('explain', '--json', f.name, check=False)
+        expect(rc == 0, 'explain', out, err)
+        return [o for m in json.loads(out) for r in m['records'] for o in r['results'] if o['role'] == 'result']
+
+    def one(self, message):
+        v = self.results(message)
+        expect(len(v) == 1, 'one result', v)
+        return v[0]
+
+
+def notes(result):
+    return result['body']['notes'].split('\n')
+
+
+def steps_of(result):
+    return [s['text'] for s in result['steps']]
+
+
+def test_if_else_chain():
+    steps = '''if observation.interpretation = "POS" {
+        set lab.lab_name = "A"
+        if exists observation.analysed_at { note "tested {observation.analysed_at}" } else { note "never tested" }
+    } else if observation.interpretation = "NEG" {
+        drop "negatives are not wanted"
+    } else {
+        hold "look at it"
+    }'''
+    with Rules(steps) as r:
+        v = r.one(oru())
+        expect(v['action'] == 'send' and v['body']['labName'].endswith('LAB_NAME_A') and 'tested 2026-11-04T08:30:00' in notes(v), 'the first branch', v)
+        v = r.one(oru(obx(1, analysed='')))
+        expect('never tested' in notes(v), 'the inner else', v)
+        v = r.one(oru(obx(1, value='260415000^Not detected^SCT', flag='NEG')))
+        expect(v['action'] == 'dropped' and v['reason'] == 'RULE' and v['detail'] == 'negatives are not wanted', 'else if', v)
+        v = r.one(oru(obx(1, flag='')))
+        expect(v['action'] == 'held' and v['reason'] == 'RULE' and v['detail'] == 'look at it', 'else', v)
+        expect(any(s.startswith('if observation.interpretation = "POS": no') for s in steps_of(v)), 'explain tells the conditions', v['steps'])
+
+
+def test_undecidable_takes_else():
+    with Rules('if observation.value >= 40 "copies/mL" { note "high" } else { note "not surely high" }') as r:
+        v = r.one(oru(obx(1, kind='SN', value='<^100', unit='copies/mL'), ))
+        expect(v['action'] == 'send' and 'not surely high' in notes(v), '<100 is not surely >= 40', v)
+
+
+def test_drop_beats_hold_and_hold_keeps_its_reason():
+    with Rules('if observation.status = "preliminary" { drop "not before it is final" }\n    if specimen.role = "P" { hold "all of them" }') as r:
+        v = r.one(oru(obx(1, status='P')))
+        expect(v['action'] == 'dropped', 'drop', v)
+        v = r.one(oru(obx(1, value='111^Odd^SCT', flag='')))
+        expect(v['reason'] == 'UNMAPPED_VALUE', 'what the tables lack is told first: a new row finds it again', v)
+        expect(r.one(oru())['detail'] == 'all of them', 'hold')
+
+
+def test_notes_and_flags():
+    with Rules('note "{observation.code} on {specimen.id}: {observation.value}"\n    flag critical "call the district"\n    note concat("lab ", report.lab.id)') as r:
+        v = r.one(oru())
+        n = notes(v)
+        expect('Ebola virus RNA on S-1: Detected' in n and 'CRITICAL: call the district' in n and 'lab LAB' in n, 'notes', n)
+        expect(v['remarks'] == ['critical'], 'remark', v['remarks'])
+        expect('flag critical "call the district"' in steps_of(v), 'told', v['steps'])
+
+
+def test_for_each_sees_the_others():
+    steps = 'for each other observation where observation.value ~ /^[0-9.]+$/ { note "{observation.code} = {observation.value} beside {this.code}" }'
+    with Rules(steps) as r:
+        v = r.results(oru(obx(1), obx(2, code='CT^Ct value^99LAB', kind='NM', value='24.1', flag='', sub='2'), obx(3, code='QC^Control^99LAB', kind='ST', value='ok', flag='')))
+        sent = [o for o in v if o['action'] == 'send']
+        expect(len(sent) == 1 and 'Ct value = 24.1 beside Ebola virus RNA' in notes(sent[0]), 'the other one is told', sent)
+        expect(not any('Control' in line for line in notes(sent[0])), 'where', notes(sent[0]))
+
+
+def test_too_much_is_held():
+    many = [obx(1)] + [obx(i, code='X%d^X^99LAB' % i, kind='ST', value='v', flag='') for i in range(2, 1100)]
+    with Rules('for each observation { note "{observation.code}" }') as r:
+        v = r.results(oru(*many[:80]))
+        expect(v[0]['reason'] == 'RULE_LIMIT', 'more than 64 notes', v[0]['reason'])
+        v = r.results(oru(*many))
+        expect(v[0]['reason'] == 'RULE_LIMIT', 'more than 1024 observations', v[0]['reason'])
+
+
+def test_days():
+    with Rules('note "x"') as r:
+        v = r.one(oru(taken='20261106083000+0300'))
+        expect(v['remarks'] == ['W_DATE_ORDER'] and v['body']['dateSampleTaken'].startswith('2026-11-06') and v['body']['dateOfResult'].startswith('2026-11-05'), 'order', v)
+        expect(r.one(oru())['remarks'] == [], 'a good order')
+        v = r.one(oru(obx(1).replace('|||20261104083000+0300|', '||||', 1), taken=''))
+        expect(v['remarks'] == ['W_NO_SAMPLE_DATE'] and 'dateSampleTaken' not in v['body'], 'no day', v)
+    with Rules('note "x"', head='missing-sample-date hold\n') as r:
+        v = r.one(oru(obx(1).replace('|||20261104083000+0300|', '||||', 1), taken=''))
+        expect(v['action'] == 'held' and v['reason'] == 'NO_SAMPLE_DATE', 'hold', v)
+    with Rules('note "x"', head='missing-sample-date hold\nsample-date-fallback received\n') as r:
+        v = r.one(oru(obx(1).replace('|||20261104083000+0300|', '||||', 1), taken='', received='20261104090000+0300'))
+        expect(v['action'] == 'send' and v['body']['dateSampleTaken'].startswith('2026-11-04') and any('received it stands' in n for n in notes(v)), 'fallback', v)
+
+
+def test_answers_and_sequence_in_the_body():
+    steps = '''set lab.questionnaire.ct_value = observation.value
+    set lab.questionnaire.flags = observation.interpretation
+    set lab.questionnaire.tested_on = observation.analysed_at
+    set lab.sequence.date_sample_sent = specimen.collected_at
+    set lab.sequence.lab_id = "INRB"'''
+    with Rules(steps) as r:
+        body = r.one(oru())['body']
+        expect(body['questionnaireAnswers'] == {'ct_value': [{'value': 'Detected'}], 'flags': [{'value': ['POS']}],
+                                                'tested_on': [{'value': '2026-11-04T00:00:00.000Z'}]}, 'answers', body)
+        expect(body['sequence'] == {'hasSequence': True, 'dateSampleSent': '2026-11-04T00:00:00.000Z', 'labId': LNG + 'LAB_SEQUENCE_LABORATORY_INRB'}, 'sequence', body)
+    with Rules('set lab.sequence.no_sequence_reason = "too little"') as r:
+        expect(r.one(oru())['body']['sequence'] == {'hasSequence': False, 'noSequenceReason': 'too little'}, 'none')
+
+
+def test_lookup_of_several_columns():
+    table = os.path.join(tempfile.mkdtemp(prefix='labrelay-test.'), 'labs.csv')
+    with open(table, 'w') as f:
+        f.write('id,lab_name,sender,kit\nLAB,LAB_GOMA,Goma,K1\n')
+    head = 'table places csv "%s" key id\n' % table
+    with Rules('lookup report.lab.id in places -> lab.lab_name, lab.questionnaire.platform column kit, lab.tested_for column sender default "none"', head=head) as r:
+        body = r.one(oru())['body']
+        expect(body['labName'].endswith('LAB_GOMA') and body['testedFor'] == 'Goma' and body['questionnaireAnswers'] == {'platform': [{'value': 'K1'}]}, 'columns', body)
+
+
+def with_template(steps, variables=QUESTIONS, writer_options='', listeners=rig.LISTENER, sandbox_flags=()):
+    """A rig whose outbreak has a lab result form."""
+    form = [{'text': v, 'variable': v, 'category': LNG + 'QUESTION_CATEGORY_CLINICAL', 'answerType': TYPE + t, 'order': i} for i, (v, t) in enumerate(variables)]
+    seed = dict(SEED, outbreaks=[{'name': rig.OUTBREAK, 'labResultsTemplate': form}])
+    return rig.Rig(seed=seed, routes=routes(steps), writer_options=writer_options, listeners=listeners, sandbox_flags=sandbox_flags)
+
+
+def lab_of(r):
+    r.sandbox.login()
+    return r.sandbox.call('GET', '/outbreaks/%s/cases/%s/lab-results' % (r.sandbox.outbreak, CASE), token=r.sandbox.token)
+
+
+def test_answers_of_others_stay():
+    with with_template('set lab.questionnaire.platform = first(observation.interpretation)\n    set lab.sequence.no_sequence_reason = first(observation.interpretation)') as r:
+        r.send(oru())
+        r.settle()
+        lab = lab_of(r)[0]
+        expect(lab['questionnaireAnswers'] == {'platform': [{'value': 'POS'}]} and lab['sequence']['noSequenceReason'] == 'POS', 'written', lab)
+        r.sandbox.call('PUT', '/outbreaks/%s/cases/%s/lab-results/%s' % (r.sandbox.outbreak, CASE, lab['id']),
+                       {'questionnaireAnswers': {'platform': [{'value': 'POS'}], 'by_hand': [{'value': 'seen'}]},
+                        'sequence': {'hasSequence': True, 'noSequenceReason': 'POS', 'dateSampleSent': '2026-11-01T00:00:00.000Z'}}, token=r.sandbox.token)
+        r.send(oru(obx(1, value='260415000^Not detected^SCT', flag='NEG', status='C'), control='C2', issued='20261106101000+0300'))
+        r.settle()
+        lab = lab_of(r)[0]
+        expect(lab['questionnaireAnswers'] == {'platform': [{'value': 'NEG'}], 'by_hand': [{'value': 'seen'}]}, 'ours changed, theirs stays', lab)
+        expect(lab['sequence']['noSequenceReason'] == 'NEG' and lab['sequence']['hasSequence'] is True and lab['sequence']['dateSampleSent'].startswith('2026-11-01'), 'sequence', lab)
+        expect(lab['result'].endswith('NEGATIVE'), 'the result too', lab)
+
+
+def held(r):
+    return [(d['reason'], d.get('detail', '')) for d in r.json('held', 'list')]
+
+
+def test_answers_that_would_be_lost_are_held():
+    with with_template('''if observation.interpretation = "POS" { set lab.questionnaire.ct_value = "<20" }
+    else if observation.interpretation = "NEG" { set lab.questionnaire.unheard_of = "x" }
+    else { set lab.sequence.result_id = "NOWHERE" }''') as r:
+        r.send(oru())
+        r.send(oru(obx(1, value='260415000^Not detected^SCT', flag='NEG'), control='C2', sample='S-2'))
+        r.send(oru(obx(1, flag=''), control='C3', sample='S-3'))
+        r.settle()
+        got = sorted(d[0] for d in held(r))
+        expect(got == ['ANSWER_NOT_NUMERIC', 'QUESTION_MISSING', 'REFDATA_MISSING'], 'held', held(r))
+        expect(any('ct_value' in d[1] for d in held(r)) and any('unheard_of' in d[1] for d in held(r)) and any('NOWHERE' in d[1] for d in held(r)), 'named', held(r))
+        expect(lab_of(r) == [], 'nothing was written')
+
+
+def test_numeric_answer_is_not_written_again():
+    with with_template('set lab.questionnaire.ct_value = "24.50"\n    set lab.questionnaire.tested_on = observation.analysed_at') as r:
+        r.send(oru())
+        r.settle()
+        first = lab_of(r)[0]
+        expect(first['questionnaireAnswers']['ct_value'] == [{'value': 24.5}], 'the server made it a number', first)
+        r.send(oru(obx(1, status='C'), control='C2', issued='20261106101000+0300'))
+        r.settle()
+        second = lab_of(r)[0]
+        expect(second['questionnaireAnswers'] == first['questionnaireAnswers'] and len(lab_of(r)) == 1, 'unchanged', second)
+
+
+def test_remarks_are_seen():
+    with rig.Rig(seed=SEED, routes=routes('flag critical "call"')) as r:
+        r.send(oru(taken='20261106083000+0300'))
+        r.settle()
+        text = r.verb('show', 'm1')[1]
+        expect('remark     critical: ' in text and 'remark     W_DATE_ORDER: ' in text, 'show', text)
+        expect(r.json('show', 'd1')['remarks'] == ['critical', 'W_DATE_ORDER'], 'json')
+        log = open(r.log_path).read()
+        expect('remark=critical' in log and 'remark=W_DATE_ORDER' in log and 'Okello' not in log, 'log', r.log_tail())
+        expect('CRITICAL: call' in lab_of(r)[0]['notes'], 'notes')
+
+
+def main():
+    names = sys.argv[1:]
+    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith('test_') and (not names or any(w in n for w in names))]
+    failed = 0
+    for name, f in tests:
+        started = time.monotonic()
+        try:
+            f()
+            print('ok   %-60s %5.1f s' % (name, time.monotonic() - started), flush=True)
+        except Exception as e:
+            failed += 1
+            print('FAIL %s: %s: %s' % (name, type(e).__name__, str(e)[:3000]), flush=True)
+    print('rules: %d passed, %d failed' % (len(tests) - failed, failed))
+    return 1 if failed or not tests else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
