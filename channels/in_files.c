@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "in_files_inner.h"
@@ -166,6 +167,8 @@ static void listener_close(struct listener *l)
     if (l->pump_ev)
         event_free(l->pump_ev);
     move_close_dirs(l);
+    if (l->env.socket >= 0)
+        (void)close(l->env.socket);
     free(l);
 }
 
@@ -190,9 +193,24 @@ static int listener_open(struct listener **out, const void *options, const struc
         return -1;
     }
     log_event(LOG_INFO, "watching", log_word("channel", env->name), log_word("kind", "files"), log_word("inbox", l->o->inbox));
-    look_start(l);
+    if (!env->is_standby)
+        look_start(l);
     *out = l;
     return 0;
+}
+
+/* What the predecessor took and did not finish lies in the claim folder: both must never look there at the same time. */
+static void listener_start(struct listener *l)
+{
+    look_start(l);
+}
+
+static int listener_share(const struct listener *l, const void *new_options)
+{
+    const struct files_options *o = new_options;
+    if (strcmp(o->inbox, l->o->inbox) != 0 || l->dir[FILES_CLAIMED] < 0)
+        return -1;
+    return fcntl(l->dir[FILES_CLAIMED], F_DUPFD_CLOEXEC, 0);
 }
 
 static void listener_stop_accepting(struct listener *l)
@@ -215,4 +233,6 @@ const struct listener_ops files_listener = {
     .stop_accepting = listener_stop_accepting,
     .is_idle = listener_is_idle,
     .close = listener_close,
+    .share = listener_share,
+    .start = listener_start,
 };

@@ -54,8 +54,10 @@ int move_open_dirs(struct listener *l, struct err *e)
     if (dir_open(o->inbox, -1, NULL, &l->dir[FILES_INBOX], e))
         return -1;
     int in = l->dir[FILES_INBOX];
-    if (dir_open(NULL, in, ".claimed", &l->dir[FILES_CLAIMED], e) || dir_open(o->done, in, o->done ? NULL : "done", &l->dir[FILES_DONE], e) ||
-        dir_open(o->error, in, o->error ? NULL : "error", &l->dir[FILES_ERROR], e))
+    l->dir[FILES_CLAIMED] = l->env.socket;      /* with its lock: of the listener that this one takes the place of */
+    l->env.socket = -1;
+    if ((l->dir[FILES_CLAIMED] < 0 && dir_open(NULL, in, ".claimed", &l->dir[FILES_CLAIMED], e)) ||
+        dir_open(o->done, in, o->done ? NULL : "done", &l->dir[FILES_DONE], e) || dir_open(o->error, in, o->error ? NULL : "error", &l->dir[FILES_ERROR], e))
         goto bad;
     for (int i = 0; i < FILES_DIRS; i++)
         if (fstat(l->dir[i], &st[i]) != 0 || st[i].st_dev != st[0].st_dev) {

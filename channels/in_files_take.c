@@ -212,7 +212,7 @@ static enum taken take_open(struct listener *l, struct file_cand *c, int fd, str
         return refuse(l, c, "EMPTY", "it is empty (0 bytes)");
     if (st.st_size > l->o->max_size)
         return refuse(l, c, "TOO_LARGE", "it is larger than max-size");
-    if (inflight && inflight + st.st_size > l->env.budget_bytes) {
+    if (inflight && inflight + st.st_size > *l->env.budget_bytes) {
         if (!l->n_flying)
             take_later(l, BUDGET_WAIT_US);
         return STOP;

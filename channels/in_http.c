@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/util.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -233,11 +234,13 @@ static int server_open(struct listener *l, struct err *e)
 {
     int on = 1;
     const char *name = l->env.name;
-    l->fd = socket(l->addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool is_shared = l->env.socket >= 0;
+    l->fd = is_shared ? l->env.socket : socket(l->addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    l->env.socket = -1;
     if (l->fd < 0)
         return err_set(e, ERR_TEMP, name, "cannot make a socket: %s", strerror(errno));
     (void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(l->fd, (const struct sockaddr *)(const void *)l->addr, (socklen_t)l->addr_n) != 0 || listen(l->fd, BACKLOG) != 0)
+    if (!is_shared && (bind(l->fd, (const struct sockaddr *)(const void *)l->addr, (socklen_t)l->addr_n) != 0 || listen(l->fd, BACKLOG) != 0))
         return err_set(e, errno == EADDRINUSE ? ERR_TEMP : ERR_CONFIG, name, "cannot listen on %s: %s", l->o->address, strerror(errno));
     l->ready = event_new(l->env.base, l->fd, EV_READ | EV_PERSIST, on_accept, l);
     l->pause = event_new(l->env.base, -1, 0, on_pause_over, l);
@@ -265,6 +268,8 @@ static void listener_close(struct listener *l)
         return;
     server_close(l);
     http_conns_close(l);
+    if (l->env.socket >= 0)
+        (void)close(l->env.socket);
     if (l->pause)
         event_free(l->pause);
     free(l->slots);
@@ -304,6 +309,12 @@ bad:
     return -1;
 }
 
+static int listener_share(const struct listener *l, const void *new_options)
+{
+    const struct http_options *o = new_options;
+    return l->fd >= 0 && strcmp(o->address, l->o->address) == 0 ? fcntl(l->fd, F_DUPFD_CLOEXEC, 0) : -1;
+}
+
 static void listener_stop_accepting(struct listener *l)
 {
     l->is_stopping = true;
@@ -325,4 +336,5 @@ const struct listener_ops http_listener = {
     .stop_accepting = listener_stop_accepting,
     .is_idle = listener_is_idle,
     .close = listener_close,
+    .share = listener_share,
 };

@@ -327,7 +327,7 @@ static void count_refused(struct http_conn *c)
 
 static bool budget_has(const struct listener *l, uint64_t more)
 {
-    return l->env.inflight_bytes() + (int64_t)more <= l->env.budget_bytes;
+    return l->env.inflight_bytes() + (int64_t)more <= *l->env.budget_bytes;
 }
 
 /* The body follows, and is nothing that we want: say so, then close, for what comes is not the next request. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/util.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -260,11 +261,13 @@ static int server_open(struct listener *l, struct err *e)
 {
     int on = 1;
     const char *name = l->hub.env.name;
-    l->fd = socket(l->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool is_shared = l->hub.env.socket >= 0;
+    l->fd = is_shared ? l->hub.env.socket : socket(l->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    l->hub.env.socket = -1;
     if (l->fd < 0)
         return err_set(e, ERR_TEMP, name, "cannot make a socket: %s", strerror(errno));
     (void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(l->fd, (const struct sockaddr *)(const void *)&l->addr, (socklen_t)l->addr_n) != 0 || listen(l->fd, BACKLOG) != 0)
+    if (!is_shared && (bind(l->fd, (const struct sockaddr *)(const void *)&l->addr, (socklen_t)l->addr_n) != 0 || listen(l->fd, BACKLOG) != 0))
         return err_set(e, errno == EADDRINUSE ? ERR_TEMP : ERR_CONFIG, name, "cannot listen on %s: %s", l->o->address, strerror(errno));
     l->ready = event_new(l->hub.env.base, l->fd, EV_READ | EV_PERSIST, on_accept, l);
     if (!l->ready || event_add(l->ready, NULL) != 0)
@@ -374,6 +377,8 @@ static void listener_close(struct listener *l)
     l->is_closing = true;
     fd_drop(l);
     hub_clear(&l->hub);
+    if (l->hub.env.socket >= 0)
+        (void)close(l->hub.env.socket);
     if (l->pause)
         event_free(l->pause);
     free(l->nets);
@@ -403,15 +408,30 @@ static int listener_open(struct listener **out, const void *options, const struc
     for (l->n_nets = 0; l->n_nets < l->o->allow.n; l->n_nets++)
         if (net_parse(l->o->allow.v[l->n_nets], &l->nets[l->n_nets], e))
             goto bad;
-    if (l->o->mode == MLLP_CLIENT)
+    if (l->o->mode == MLLP_CLIENT && !env->is_standby)
         dial(l);
-    else if (server_open(l, e))
+    else if (l->o->mode == MLLP_SERVER && server_open(l, e))
         goto bad;
     *out = l;
     return 0;
 bad:
     listener_close(l);
     return -1;
+}
+
+/* A device often takes one connection only: the predecessor's has to be closed. */
+static void listener_start(struct listener *l)
+{
+    if (l->o->mode == MLLP_CLIENT)
+        dial(l);
+}
+
+static int listener_share(const struct listener *l, const void *new_options)
+{
+    const struct mllp_options *o = new_options;
+    if (l->o->mode != MLLP_SERVER || o->mode != MLLP_SERVER || l->fd < 0 || strcmp(o->address, l->o->address) != 0)
+        return -1;
+    return fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 }
 
 static void listener_reply(struct listener *l, const struct reply *r)
@@ -440,4 +460,6 @@ const struct listener_ops mllp_listener = {
     .stop_accepting = listener_stop_accepting,
     .is_idle = listener_is_idle,
     .close = listener_close,
+    .share = listener_share,
+    .start = listener_start,
 };

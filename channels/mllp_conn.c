@@ -108,13 +108,13 @@ static struct mllp_conn *conn_find(const struct mllp_hub *h, uint64_t id)
 
 static bool budget_is_used(const struct mllp_hub *h)
 {
-    return h->env.inflight_bytes() >= h->env.budget_bytes;
+    return h->env.inflight_bytes() >= *h->env.budget_bytes;
 }
 
 /* Half frames may take three quarters, so that small whole ones still pass. */
 static bool half_budget_is_used(const struct mllp_hub *h)
 {
-    return h->env.inflight_bytes() >= h->env.budget_bytes / 4 * 3;
+    return h->env.inflight_bytes() >= *h->env.budget_bytes / 4 * 3;
 }
 
 /* ---- the connection's memory ---- */
@@ -273,7 +273,7 @@ static void answer_place(struct mllp_conn *c, struct place *p, const struct span
 static void answer_busy(struct mllp_conn *c, struct span head, const char *reason, int64_t now)
 {
     struct mllp_hub *h = c->h;
-    struct reply_conf rc = {.now_us = clock_now_us(), .own_app = "labrelay", .own_facility = h->env.node, .id_seed = h->env.next_reply_id()};
+    struct reply_conf rc = {.now_us = clock_now_us(), .own_app = "labrelay", .own_facility = *h->env.node, .id_seed = h->env.next_reply_id()};
     struct span payload = SPAN_ABSENT;
     struct err e = ERR_INIT;
     arena_reset(h->arena);

@@ -2,7 +2,7 @@
  * NAME labrelay run - the engine: listeners, store, writers, control socket, until SIGTERM or SIGINT.
  *
  * Threads: main opens everything, becomes the LOOP thread's keeper and waits for signals; LOOP and ENGINE have their own; couriers
- * belong to the engine. Stop: listeners take nothing new, the engine finishes what waits, then all ends (STANDARDS S28).
+ * belong to the engine. SIGHUP: the configuration is read again (labrelay reload). Stop: listeners take nothing new, the engine finishes what waits, then all ends (STANDARDS S28).
  */
 #include <errno.h>
 #include <malloc.h>
@@ -22,6 +22,8 @@
 #include "fhir_parser.h"
 #include "log.h"
 #include "loop.h"
+#include "message.h"
+#include "xmem.h"
 
 #define GRACE_US 5000000LL
 #define MMAP_BYTES (1 << 20)
@@ -49,6 +51,15 @@ static void *engine_thread(void *arg)
     return NULL;
 }
 
+/* As `labrelay reload` asks by the control socket; nobody reads the answer, the log has it. */
+static void ask_reload(struct mailbox *engine)
+{
+    struct control_mail *m = xcalloc(1, sizeof *m);
+    m->mail.kind = MAIL_CONTROL;
+    m->request = xstrdup("{\"do\":\"reload\",\"by\":\"SIGHUP\"}");
+    mailbox_post(engine, &m->mail);
+}
+
 static int run(const struct cli *c)
 {
     struct running r = {.main_thread = pthread_self()};
@@ -73,28 +84,31 @@ static int run(const struct cli *c)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     fhir_parser_init();
 
     struct mailbox *inbox = mailbox_new(false), *replies = mailbox_new(true), *control_replies = mailbox_new(true);
-    struct engine_env env = {.conf = conf, .inbox = inbox, .replies = replies, .control_replies = control_replies};
+    struct engine_env env = {.conf = conf, .modules = &all_modules, .inbox = inbox, .replies = replies, .control_replies = control_replies};
     if (store_open(&store, &conf->store, &e))
         goto out;
     env.store = store;
+    conf = NULL;        /* the engine's */
     if (engine_open(&r.engine, &env, &e))
         goto out;
-    struct loop_env le = {.engine = inbox, .replies = replies, .budget_bytes = conf->memory_budget_bytes,
+    struct loop_env le = {.engine = inbox, .replies = replies, .budget_bytes = env.conf->memory_budget_bytes,
                           .reply_id_seed = (uint64_t)clock_now_us() << 8};
-    if (loop_open(&r.loop, conf, &le, &e) ||
-        control_open(&control, conf->control_path, loop_base(r.loop), inbox, control_replies, &e))
+    if (loop_open(&r.loop, env.conf, &le, &e) ||
+        control_open(&control, env.conf->control_path, loop_base(r.loop), inbox, control_replies, &e))
         goto out;
     engine_set_loop(r.engine, r.loop);
     if (pthread_create(&et, NULL, engine_thread, &r) != 0 || pthread_create(&lt, NULL, loop_thread, &r) != 0) {
         (void)err_set(&e, ERR_TEMP, "run", "cannot start a thread: %s", strerror(errno));
         goto out;
     }
-    (void)sigwait(&set, &sig);
+    while (sigwait(&set, &sig) == 0 && sig == SIGHUP)
+        ask_reload(inbox);
     log_event(LOG_INFO, "stopping", log_int("signal", sig));
     loop_stop(r.loop, GRACE_US);
     (void)pthread_join(lt, NULL);

@@ -36,19 +36,35 @@ static void memory_put(void *ctx, const char *writer, const char *key, int64_t v
         log_err(LOG_ERROR, "cannot keep a writer's note", &e);
 }
 
-int dispatch_open(struct engine *g, struct err *e)
+int dispatch_open_writer(struct engine *g, const struct writer_conf *c, struct writer_run *out, struct err *e)
 {
     struct writer_memory mem = {.ctx = g, .store = g->env.store, .get = memory_get, .put = memory_put};
+    *out = (struct writer_run){.conf = c, .last_mode = WRITER_STARTING};
+    if (c->ops->open(&out->w, c->name, c->options, &mem, e))
+        return err_prefix(e, "write \"%s\"", c->name);
+    out->pool = courier_open(c->name, (size_t)c->couriers, g->env.inbox);
+    return 0;
+}
+
+void dispatch_close_writer(struct writer_run *w)
+{
+    courier_close(w->pool);
+    w->pool = NULL;
+    while (w->first)
+        dispatch_forget(w, w->first);
+    match_close(w);
+    if (w->w)
+        w->conf->ops->close(w->w);
+    w->w = NULL;
+}
+
+int dispatch_open(struct engine *g, struct err *e)
+{
     g->n_writers = g->conf->n_writers;
     g->writers = xcalloc(g->n_writers, sizeof *g->writers);
-    for (size_t i = 0; i < g->n_writers; i++) {
-        struct writer_run *w = &g->writers[i];
-        w->conf = &g->conf->writers[i];
-        w->last_mode = WRITER_STARTING;
-        if (w->conf->ops->open(&w->w, w->conf->name, w->conf->options, &mem, e))
-            return err_prefix(e, "write \"%s\"", w->conf->name);
-        w->pool = courier_open(w->conf->name, (size_t)w->conf->couriers, g->env.inbox);
-    }
+    for (size_t i = 0; i < g->n_writers; i++)
+        if (dispatch_open_writer(g, &g->conf->writers[i], &g->writers[i], e))
+            return -1;
     return 0;
 }
 
@@ -57,6 +73,10 @@ void dispatch_stop(struct engine *g)
     for (size_t i = 0; i < g->n_writers; i++) {
         courier_close(g->writers[i].pool);
         g->writers[i].pool = NULL;
+    }
+    for (struct leaving *x = g->leaving; x; x = x->next) {
+        courier_close(x->run.pool);
+        x->run.pool = NULL;
     }
 }
 
@@ -70,17 +90,19 @@ void dispatch_close(struct engine *g)
             task_free((struct task *)(void *)m);
         else if (m->kind == MAIL_FRAME)
             frame_free((struct frame *)(void *)m);
+        else if (m->kind == MAIL_RELOAD)
+            reload_free(m);
         else
             control_mail_free((struct control_mail *)(void *)m);
     }
-    for (size_t i = 0; i < g->n_writers; i++) {
-        struct writer_run *w = &g->writers[i];
-        while (w->first)
-            dispatch_forget(w, w->first);
-        match_close(w);
-        if (w->w)
-            w->conf->ops->close(w->w);
+    for (size_t i = 0; i < g->n_writers; i++)
+        dispatch_close_writer(&g->writers[i]);
+    for (struct leaving *x = g->leaving, *after; x; x = after) {
+        after = x->next;
+        dispatch_close_writer(&x->run);
+        free(x);
     }
+    g->leaving = NULL;
     free(g->writers);
     g->writers = NULL;
     g->n_writers = 0;
@@ -420,7 +442,7 @@ static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, stru
     struct writer_status s = {.mode = WRITER_STARTING};
     struct lanes *lanes;
     int rc = 0;
-    if (is_paused(g, w))
+    if (w->is_behind || is_paused(g, w))
         return 0;
     if (!w->is_chore_busy) {
         int64_t next = 0;
@@ -488,7 +510,7 @@ int64_t dispatch_next_us(struct engine *g, int64_t now)
     int64_t best = -1;
     for (size_t i = 0; i < g->n_writers; i++) {
         struct writer_run *w = &g->writers[i];
-        if (is_paused(g, w))
+        if (w->is_behind || is_paused(g, w))
             continue;
         if (match_is_pending(w, now))
             return now;

@@ -56,18 +56,7 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
     g->reply_id = (uint64_t)g->started_us;
     *out = g;
     g->clock_offset_us = g->started_us - clock_mono_us();
-    g->zones = xcalloc(g->conf->n_listeners, sizeof(struct zone *));
-    for (size_t i = 0; i < g->conf->n_listeners; i++) {
-        const struct listener_conf *lc = &g->conf->listeners[i];
-        if (decide_zone(lc, &g->zones[i], e))
-            return err_prefix(e, "listen \"%s\"", lc->name);
-    }
-    for (size_t i = 0; i < g->conf->n_writers; i++)
-        if (g->conf->writers[i].settle_unknown_us > g->settle_us)
-            g->settle_us = g->conf->writers[i].settle_unknown_us;
-    store_set_duplicate_window(env->store, g->conf->duplicate_window_us);
-    if (store_put_config(env->store, g->conf->hash, &g->config_number, e) ||
-        store_recover(env->store, g->started_us, g->settle_us, &recovered, e) || rewind_due(g, g->started_us, e) || store_commit(env->store, e))
+    if (reload_open(g, e) || store_recover(env->store, g->started_us, g->settle_us, &recovered, e) || rewind_due(g, g->started_us, e) || store_commit(env->store, e))
         return -1;
     log_event(LOG_INFO, "engine started", log_word("node", g->conf->node), log_word("config", g->conf->hash), log_int("number", g->config_number),
               log_int("unknown", recovered));
@@ -90,11 +79,10 @@ void engine_close(struct engine *g)
 {
     if (!g)
         return;
+    reload_stop(g);
     dispatch_close(g);
     watch_close(g);
-    for (size_t i = 0; g->zones && i < g->conf->n_listeners; i++)
-        zone_free(g->zones[i]);
-    free(g->zones);
+    reload_close(g);
     arena_free(g->spare);
     arena_free(g->work);
     free(g);
@@ -173,10 +161,11 @@ static int batch_failed(struct engine *g, const struct err *why)
     g->must_recover = g->must_recover || g->answers != NULL;
     dispatch_drop(g);
     for (struct task *t = g->answers; t; t = (struct task *)(void *)t->mail.next)
-        for (size_t i = 0; i < g->n_writers; i++) {
-            struct active *x = dispatch_find(&g->writers[i], t->delivery_id);
-            if (t->kind == TASK_STEP && x)
-                dispatch_forget(&g->writers[i], x);
+        if (t->kind == TASK_STEP) {
+            struct writer_run *w = NULL;
+            struct active *x = active_find(g, t->delivery_id, &w);
+            if (x)
+                dispatch_forget(w, x);
         }
     free_answers(g);
     struct err ignored = ERR_INIT;
@@ -212,7 +201,11 @@ static int take_mail(struct engine *g, struct mail *m, struct err *e)
         put_answer(g, (struct task *)(void *)m);
         return settle_task(g, (struct task *)(void *)m, clock_now_us(), e);
     case MAIL_CONTROL:
+        if (reload_ask(g, (struct control_mail *)(void *)m))
+            return 0;
         return run_control(g, (struct control_mail *)(void *)m, e);
+    case MAIL_RELOAD:
+        break; /* not within a batch: see turn() */
     }
     return err_set(e, ERR_BUG, "engine", "unknown mail");
 }
@@ -294,7 +287,12 @@ static int turn(struct engine *g, struct mail *list)
         struct mail *m = list;
         list = m->next;
         m->next = NULL;
-        if (take_mail(g, m, &e)) {
+        if (m->kind == MAIL_RELOAD) { /* between two commits */
+            if (close_batch(g) || (reload_step(g, m, &e) && batch_failed(g, &e)))
+                return -1;
+            e = ERR_INIT;
+            opened = clock_mono_us();
+        } else if (take_mail(g, m, &e)) {
             if (batch_failed(g, &e))
                 return -1;
             e = ERR_INIT;
@@ -306,6 +304,7 @@ static int turn(struct engine *g, struct mail *list)
             opened = clock_mono_us();
         }
     }
+    reload_reap(g);
     if (may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e))
         return batch_failed(g, &e);
     return close_batch(g);

@@ -13,7 +13,8 @@
 struct engine;
 
 struct engine_env {
-    const struct config *conf;          /* outlives the engine */
+    struct config *conf;                /* the engine's from engine_open() on, also when that fails: engine_close() frees it */
+    const struct modules *modules;      /* for the configurations to come */
     struct store *store;                /* open; the engine uses it, the caller closes it */
     struct mailbox *inbox;              /* frames, tasks, control requests come in here */
     struct mailbox *replies;            /* to the loop */

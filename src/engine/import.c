@@ -76,9 +76,9 @@ static bool is_ours(const struct engine *g, const char *path)
 
 char *import_run(struct engine *g, const char *channel, const char *path, const char *name, const char **failure, struct err *e)
 {
-    const struct listener_conf *lc = channel ? config_listener_find(g->conf, channel) : NULL;
+    const struct channel *ch = channel ? channel_named(g, channel) : NULL;
     struct buf b;
-    *failure = !lc                        ? "the running configuration has no listener of this name"
+    *failure = !ch                        ? "the running configuration has no listener of this name"
                : !path || !is_ours(g, path) ? "the file does not stand beside the store"
                : g->is_refusing || g->is_low ? "the disk is nearly full: nothing is accepted"
                                              : NULL;
@@ -92,7 +92,7 @@ char *import_run(struct engine *g, const char *channel, const char *path, const 
     }
     struct frame *f = xcalloc(1, sizeof *f);
     f->mail.kind = MAIL_FRAME;
-    f->listener_index = lc->index;
+    f->listener_index = ch->number;
     f->received_us = clock_now_us();
     f->is_patient = true;
     (void)snprintf(f->peer, sizeof f->peer, "%.63s", name ? name : "import");

@@ -23,8 +23,20 @@ struct active {                     /* one delivery in memory */
     struct active *next;
 };
 
+/* A listener as the engine sees it. After a reload an unchanged one goes on under the new configuration; what still comes from one that leaves
+ * is read and routed by the configuration that it was opened under. */
+struct channel {
+    struct channel *next;
+    size_t number;                  /* frame.listener_index */
+    const struct config *conf;
+    int64_t config_number;          /* of conf */
+    const struct listener_conf *lc; /* in conf */
+    struct zone *zone;              /* NULL: its parsers name none */
+};
+
 struct writer_run {                 /* a writer of the config, running */
     const struct writer_conf *conf;
+    bool is_behind;                 /* one of its name is leaving: nothing is begun before that has ended */
     struct writer *w;
     struct courier_pool *pool;
     struct active *first;           /* in order of next_us, id */
@@ -48,6 +60,7 @@ struct pending_frame {              /* a frame of the open batch: its reply wait
     struct parse_result parsed;
     enum frame_fate *fates;
     int64_t *ids;                   /* of each of its messages in the store; 0: none */
+    const struct channel *ch;       /* where it came in; NULL: a listener that was given up: it is not answered */
     const struct parser_conf *parser;   /* that read it; NULL: none could be chosen */
     const char *aside;              /* why a frame that is not parsed was put aside: "TRUNCATED" … */
     bool is_unread;                 /* more than a message may hold: answered 207 from its header */
@@ -61,11 +74,13 @@ struct watch;
 
 struct engine {
     struct engine_env env;
-    const struct config *conf;
-    int64_t config_number;
-    struct zone **zones;            /* per listener; NULL where its parser has none */
+    struct config *conf;            /* the running one; nobody but reload.c changes it */
+    int64_t config_number, config_since_us;
+    struct channel *channels;
+    struct reloads *reloads;        /* see reload.c */
     struct writer_run *writers;
     size_t n_writers;
+    struct leaving *leaving;        /* writers that a reload took away or changed: their couriers finish first */
     struct pending_frame *frames, **frames_last;
     size_t frames_bytes, n_frames;
     struct control_mail *controls;  /* answered; leave after the commit */
@@ -130,6 +145,8 @@ int  part_give_up(struct engine *g, int64_t now, struct err *e);
 
 /* dispatch.c */
 int  dispatch_open(struct engine *g, struct err *e);
+int  dispatch_open_writer(struct engine *g, const struct writer_conf *c, struct writer_run *out, struct err *e);
+void dispatch_close_writer(struct writer_run *w);                       /* waits for its couriers */
 int  dispatch_turn(struct engine *g, int64_t now, struct err *e);       /* loads, claims, arms; tasks go to g->tasks_out */
 int64_t dispatch_next_us(struct engine *g, int64_t now);                /* when something may be due; -1: nothing known */
 void dispatch_send(struct engine *g);                                   /* after the commit */
@@ -172,6 +189,23 @@ char *command_run(struct engine *g, const char *request, bool *is_telling, struc
 
 /* import.c: a file that a verb wrote beside the store; the answer (heap), or NULL with *failure */
 char *import_run(struct engine *g, const char *channel, const char *path, const char *name, const char **failure, struct err *e);
+
+/* reload.c: another configuration while the engine runs */
+struct leaving { struct writer_run run; struct leaving *next; };
+int  reload_open(struct engine *g, struct err *e);                      /* numbers the first configuration; its channels */
+void reload_stop(struct engine *g);                                     /* nothing is under way any more after it, but what waits in mailboxes */
+void reload_close(struct engine *g);                                    /* frees every configuration; loop and couriers have ended */
+void reload_free(struct mail *m);                                       /* one MAIL_RELOAD that nobody takes any more */
+/* A request that is for us is kept (it is answered later): true. */
+bool reload_ask(struct engine *g, struct control_mail *c);
+/* A MAIL_RELOAD, between two batches. -1: the store failed, as in a batch. */
+int  reload_step(struct engine *g, struct mail *m, struct err *e);
+void reload_reap(struct engine *g);                                     /* writers that left and have nothing under way any more end */
+const struct channel *channel_find(const struct engine *g, size_t number);
+const struct channel *channel_named(const struct engine *g, const char *name);     /* under the running configuration; NULL: none */
+struct writer_run *writer_of(struct engine *g, const struct task *t);  /* leaving ones too; NULL: none */
+/* Where a delivery is in memory, leaving writers too; NULL: nowhere. */
+struct active *active_find(struct engine *g, int64_t delivery_id, struct writer_run **w);
 
 /* version.c: which of two versions of a result is newer */
 enum version_order { VERSION_NEWER, VERSION_SAME, VERSION_TIE, VERSION_OLDER };

@@ -53,9 +53,9 @@ static int count(struct engine *g, const char *channel, const char *what, struct
 static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw, enum message_state state, const char *reason,
                      const struct rec_message *head, struct err *e)
 {
-    const char *channel = g->conf->listeners[pf->f->listener_index].name;
+    const char *channel = pf->ch->lc->name;
     struct store_message m = {.channel = channel, .received_us = pf->f->received_us, .peer = pf->f->peer, .state = state, .reason = reason,
-                              .raw = raw, .config = g->config_number};
+                              .raw = raw, .config = pf->ch->config_number};
     if (head) {
         m.source_app = head->source_app.value;
         m.source_facility = head->source_facility.value;
@@ -109,11 +109,7 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
         /* What may have reached Go.Data already must be settled first; the lane keeps the order. */
         bool is_open_end = o->state == DELIVERY_CLAIMED || (o->state == DELIVERY_WAITING && o->step != STEP_FIND);
         struct writer_run *w = NULL;
-        struct active *x = NULL;
-        for (size_t k = 0; k < g->n_writers && !x; k++) {
-            w = &g->writers[k];
-            x = dispatch_find(w, o->id);
-        }
+        struct active *x = active_find(g, o->id, &w);
         if (o->id == d->id || is_open_end || (x && x->is_busy))
             continue;
         o->state = DELIVERY_SUPERSEDED;
@@ -156,7 +152,7 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     if (!g->work)
         g->work = arena_new(WORK_BYTES);
     arena_reset(g->work);
-    if (decide_observation(g->conf, r, o, g->work, &x, NULL, e))
+    if (decide_observation(pf->ch->conf, r, o, g->work, &x, NULL, e))
         return -1;
     if (x.rule.action == RULE_DROP)
         return store_account(g->env.store, message_id, "dropped", x.reason, o->parts, e);
@@ -167,10 +163,10 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     d.parts = o->parts;
     d.path = dup_span(o->path);
     d.route = xstrdup(x.rule.route ? x.rule.route : "");
-    d.config = g->config_number;
+    d.config = pf->ch->config_number;
     d.writer = xstrdup(x.writer ? x.writer->name : "");
     d.result_key = dup_span(x.built.result_key);
-    d.issued_us = decide_issued_us(g->zones[pf->f->listener_index], r, o, pf->f->received_us);
+    d.issued_us = decide_issued_us(pf->ch->zone, r, o, pf->f->received_us);
     d.rank = x.rule.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
     d.who = dup_span(x.built.who);
     d.flags = x.built.flags;
@@ -225,12 +221,12 @@ static bool is_named_by_identity(const struct pending_frame *pf, const struct pa
 }
 
 /* The row of a message as it came. control: room for the name of one that has none. */
-static struct store_message row_of(const struct engine *g, const struct pending_frame *pf, const struct parsed *p, char control[CONTROL_BYTES])
+static struct store_message row_of(const struct pending_frame *pf, const struct parsed *p, char control[CONTROL_BYTES])
 {
-    struct store_message m = {.channel = g->conf->listeners[pf->f->listener_index].name, .source_app = p->message.source_app.value,
+    struct store_message m = {.channel = pf->ch->lc->name, .source_app = p->message.source_app.value,
                               .source_facility = p->message.source_facility.value, .control_id = p->message.control_id, .kind = p->message.kind,
                               .received_us = pf->f->received_us, .peer = pf->f->peer, .state = MESSAGE_STORED, .reason = "", .raw = p->raw,
-                              .observations = p->observations, .config = g->config_number};
+                              .observations = p->observations, .config = pf->ch->config_number};
     (void)sha_normalized(p->raw, m.sha256);
     for (size_t i = 0; i < p->n_problems; i++)
         m.warnings += p->problems[i].severity == 'W';
@@ -339,7 +335,7 @@ int intake_deliver(struct engine *g, struct pending_frame *pf, const struct pars
 static int store_accepted(struct engine *g, struct pending_frame *pf, struct parsed *p, enum frame_fate *fate, struct err *e)
 {
     char control[CONTROL_BYTES];
-    struct store_message m = row_of(g, pf, p, control);
+    struct store_message m = row_of(pf, p, control);
     struct part part = {.reason = NULL};
     bool is_reused = false, is_duplicate = false;
     unsigned deliveries = 0;
@@ -418,7 +414,7 @@ static int meet_sequence(struct engine *g, struct pending_frame *pf, struct pars
 
 static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err *e)
 {
-    const struct listener_conf *lc = &g->conf->listeners[pf->f->listener_index];
+    const struct listener_conf *lc = pf->ch->lc;
     int64_t first = 0;
     pf->fates = xcalloc(pf->parsed.n, sizeof *pf->fates);
     pf->ids = xcalloc(pf->parsed.n, sizeof *pf->ids);
@@ -457,9 +453,9 @@ static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err 
 /* Headers and trailers without a message are legal (HL7 2.10.3): kept, counted, answered by an empty batch. */
 static int intake_empty_batch(struct engine *g, struct pending_frame *pf, struct span raw, struct err *e)
 {
-    const char *channel = g->conf->listeners[pf->f->listener_index].name;
+    const char *channel = pf->ch->lc->name;
     struct store_message m = {.channel = channel, .received_us = pf->f->received_us, .peer = pf->f->peer, .state = MESSAGE_STORED,
-                              .reason = "EMPTY_BATCH", .raw = raw, .config = g->config_number};
+                              .reason = "EMPTY_BATCH", .raw = raw, .config = pf->ch->config_number};
     (void)sha_normalized(raw, m.sha256);
     pf->is_parsed = true;
     if (count(g, channel, "received", e) || store_put_message(g->env.store, &m, e) || count(g, channel, "stored", e))
@@ -486,7 +482,6 @@ static void take_arena(struct engine *g, struct pending_frame *pf)
 
 int intake_frame(struct engine *g, struct frame *f, struct err *e)
 {
-    const struct listener_conf *lc = &g->conf->listeners[f->listener_index];
     struct pending_frame *pf = xcalloc(1, sizeof *pf);
     struct err pe = ERR_INIT;
     pf->f = f;
@@ -495,7 +490,12 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
     g->frames_last = &pf->next;
     g->n_frames++;
     g->frames_bytes += f->raw_n;
-    watch_heard(g, f->listener_index, 1, clock_now_us());
+    pf->ch = channel_find(g, f->listener_index);
+    if (!pf->ch)
+        return 0;
+    if (pf->ch->conf == g->conf)
+        watch_heard(g, pf->ch->lc->index, 1, clock_now_us());
+    const struct listener_conf *lc = pf->ch->lc;
     struct span raw = span_make(f->raw, f->raw_n);
     if (f->state != FRAME_WHOLE) {
         if (count(g, lc->name, "received", e))
@@ -594,7 +594,7 @@ static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_
     struct reply *r = xcalloc(1, sizeof *r);
     struct err e = ERR_INIT;
     int64_t now = clock_now_us();
-    struct zone *z = g->zones[pf->f->listener_index];
+    struct zone *z = pf->ch ? pf->ch->zone : NULL;
     struct reply_conf rc = {.now_us = now, .utc_offset_min = z ? zone_offset_s(z, now / 1000000) / 60 : 0, .own_app = "labrelay",
                             .own_facility = g->conf->node, .id_seed = g->reply_id, .ask = pf->f->ask, .message_id = pf->message_id};
     r->listener = pf->f->listener;
@@ -604,6 +604,11 @@ static struct reply *answer(struct engine *g, struct pending_frame *pf, bool is_
     r->message_id = pf->message_id;
     r->is_known = pf->is_known;
     r->parser = pf->parser ? pf->parser->ops->name : NULL;
+    if (!pf->ch) {
+        r->status = FATE_BUSY;
+        r->is_close = true;
+        return r;
+    }
     if (is_committed)
         tell(pf, r);
     if (!pf->is_parsed) {

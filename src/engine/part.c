@@ -125,10 +125,10 @@ static int take_whole(struct engine *g, struct pending_frame *pf, const struct s
 {
     bool is_good = whole->fate == PARSE_ACCEPT;
     unsigned deliveries = 0;
-    struct store_message m = {.channel = g->conf->listeners[pf->f->listener_index].name, .source_app = whole->message.source_app.value,
+    struct store_message m = {.channel = pf->ch->lc->name, .source_app = whole->message.source_app.value,
                               .source_facility = whole->message.source_facility.value, .control_id = whole->message.control_id, .kind = whole->message.kind,
                               .received_us = pf->f->received_us, .peer = pf->f->peer, .state = is_good ? MESSAGE_STORED : MESSAGE_QUARANTINED, .reason = reason,
-                              .raw = whole->raw, .observations = whole->observations, .config = g->config_number};
+                              .raw = whole->raw, .observations = whole->observations, .config = pf->ch->config_number};
     text_sha256(m.raw.p, m.raw.n, m.sha256);
     for (size_t i = 0; i < whole->n_problems; i++)
         m.warnings += whole->problems[i].severity == 'W';
@@ -168,15 +168,14 @@ static int give_up(struct engine *g, const struct store_fragments *set, int64_t 
     struct buf raw;
     const struct parser_conf *pc = NULL;
     int rc = 1;
-    while (f.listener_index < g->conf->n_listeners && strcmp(g->conf->listeners[f.listener_index].name, set->channel) != 0)
-        f.listener_index++;
+    pf.ch = channel_named(g, set->channel);
     log_event(LOG_ERROR, "alarm: parts of a message are missing", log_id("msg", 'm', set->first), log_word("channel", set->channel),
               log_int("parts", (int64_t)set->n), log_word("reason", "INCOMPLETE_CONTINUATION"));
-    if (f.listener_index == g->conf->n_listeners)       /* nobody can read them now: the alarm comes again */
+    if (!pf.ch)       /* nobody can read them now: the alarm comes again */
         return store_delay_fragments(g->env.store, set->first, now, e);
     buf_init(&raw, JOIN_MAX_BYTES);
     if (store_get_raw(g->env.store, set->first, &raw, e) == 0)
-        pc = config_parser_find(&g->conf->listeners[f.listener_index], NULL, buf_span(&raw));
+        pc = config_parser_find(pf.ch->lc, NULL, buf_span(&raw));
     buf_clear(&raw);
     if (pc && pc->ops->join)
         rc = join(g, pc, set, SPAN_ABSENT, false, &pf.a, &whole, e);

@@ -189,7 +189,8 @@ int reroute_message(struct engine *g, int64_t message_id, struct reroute *q, str
     buf_init(&raw, RAW_MAX_BYTES);
     bool is_part = strcmp(x.m.reason, "CONTINUED") == 0 || strcmp(x.m.reason, "CONTINUATION") == 0;
     if (lc && x.m.state == MESSAGE_STORED && !is_part && (rc = store_get_raw(g->env.store, message_id, &raw, e)) == 0) {
-        x.zone = g->zones[lc->index];
+        const struct channel *ch = channel_named(g, lc->name);
+        x.zone = ch ? ch->zone : NULL;
         rc = store_get_deliveries(g->env.store, message_id, &x.v, &x.n, e);
         if (rc == 0)
             rc = run(&x, lc, buf_span(&raw), e);

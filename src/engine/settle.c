@@ -129,10 +129,7 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
 
 int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
 {
-    struct writer_run *w = NULL;
-    for (size_t i = 0; i < g->n_writers; i++)
-        if (g->writers[i].conf->name == t->writer)
-            w = &g->writers[i];
+    struct writer_run *w = writer_of(g, t);
     if (!w)
         return err_set(e, ERR_BUG, "settle", "a task of an unknown writer");
     w->requests += t->requests;

@@ -20,7 +20,8 @@
 
 int64_t watch_day(const struct engine *g, size_t listener, int64_t us)
 {
-    const struct zone *z = g->zones[listener];
+    const struct channel *ch = channel_named(g, g->conf->listeners[listener].name);
+    const struct zone *z = ch ? ch->zone : NULL;
     int64_t s = us / 1000000;
     return (s + (z ? zone_offset_s(z, s) : 0)) / DAY_S;
 }

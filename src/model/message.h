@@ -9,8 +9,8 @@
 
 struct listener;
 
-/* mail.kind in the engine's mailbox; a zeroed frame is a frame */
-enum mail_kind { MAIL_FRAME, MAIL_TASK, MAIL_CONTROL };
+/* mail.kind in the mailboxes of engine and loop; a zeroed frame (or reply) is a frame (or reply) */
+enum mail_kind { MAIL_FRAME, MAIL_TASK, MAIL_CONTROL, MAIL_RELOAD };
 
 enum frame_state { FRAME_WHOLE, FRAME_TRUNCATED, FRAME_OVERSIZE };
 
@@ -31,7 +31,7 @@ struct frame {
     struct listener *listener;      /* who gets the reply */
     uint64_t conn;                  /* the listener's own handle of the connection (or file); never reused while it runs */
     uint64_t seq;                   /* place of the frame on that connection: replies leave in this order */
-    size_t listener_index;          /* index in the running config's listeners: which parser and rules */
+    size_t listener_index;          /* the listener's number (listener_env.index), never used again: which parser and rules */
     char *raw;                      /* heap, owned */
     size_t raw_n;
     int64_t received_us;

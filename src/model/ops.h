@@ -84,11 +84,13 @@ struct listener_env {
     struct event_base *base;
     struct mailbox *engine;                         /* post frames here */
     const char *name;                               /* "district-lab" */
-    size_t index;                                   /* frame.listener_index */
+    size_t index;                                   /* its number: frame.listener_index */
     const struct parser_ops *parser;                /* for busy() */
     const void *parser_options;
-    const char *node;
-    int64_t budget_bytes;                           /* of all frames under way */
+    const char *const *node;                        /* as the running configuration has it: may change while it runs */
+    const int64_t *budget_bytes;                    /* the same: of all frames under way */
+    int socket;                                     /* from share() of the listener that it takes the place of, or -1; owned by the new one */
+    bool is_standby;                                /* its predecessor still works: begin with start() */
     int64_t (*inflight_bytes)(void);                /* taken of that budget */
     void (*account_bytes)(int64_t delta);
     bool (*is_accepting)(const char *listener);     /* false: below the disk floor, stopping, paused by a person */
@@ -104,6 +106,10 @@ struct listener_ops {
     void (*stop_accepting)(struct listener *l);     /* SIGTERM: no new connections or frames; replies still leave */
     bool (*is_idle)(const struct listener *l);      /* nothing under way */
     void (*close)(struct listener *l);
+    /* A reload changes its options. A new descriptor for what two cannot open at a time (socket, lock of a folder) when the new options name the
+     * same; else -1. Both work for a moment, then the old one is told to stop. */
+    int  (*share)(const struct listener *l, const void *new_options);
+    void (*start)(struct listener *l);              /* the predecessor of one that was opened with is_standby has ended; NULL: it works already */
 };
 
 /* ---- writers ---- */

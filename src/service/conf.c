@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf_mark.h"
 #include "conf_read.h"
 #include "conf_test.h"
 #include "fsutil.h"
@@ -213,7 +214,7 @@ static void load_store(struct loader *l, const struct lexer_stmt *s)
 static void load_table(struct loader *l, const struct lexer_stmt *s)
 {
     struct table_word keys[TABLE_MAX_KEYS], values[TABLE_MAX_COLUMNS];
-    struct table_spec spec = {.keys = keys, .values = values};
+    struct table_spec spec = {.keys = keys, .values = values, .files = &l->c->files};
     const char *name = take_name(l, s, 1, "table", &l->tables, true);
     bool is_good = name != NULL;
     if (s->n < 4 || !token_is(&s->v[2], "csv") || s->v[3].kind != TOKEN_STRING) {
@@ -373,6 +374,13 @@ static void load_listener(struct loader *l, const struct lexer_stmt *s)
         if (!c->parser)
             diag_add(l->d, DIAG_ERROR, s->v[0].at, "add: parse hl7v2 { … }", "listen %s \"%s\" does not say what it reads", ops->name, name);
     }
+    struct conf_mark m;
+    conf_mark_init(&m);
+    conf_mark_stmt(&m, s);
+    conf_mark_secrets(&m, &ops->options, c->options);
+    for (size_t i = 0; i < c->n_parsers; i++)
+        conf_mark_secrets(&m, &c->parsers[i].ops->options, c->parsers[i].options);
+    conf_mark_end(&m, c->mark);
 }
 
 /* ---- write ---- */
@@ -404,6 +412,11 @@ static void load_writer(struct loader *l, const struct lexer_stmt *s)
     struct option_layer layers[] = {{&ops->options, c->options}, {&writer_table, c}};
     struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = layers, .n_layers = 2};
     option_read_block(&r, s->body, s->n_body);
+    struct conf_mark m;
+    conf_mark_init(&m);
+    conf_mark_stmt(&m, s);
+    conf_mark_secrets(&m, &ops->options, c->options);
+    conf_mark_end(&m, c->mark);
 }
 
 /* ---- the top level ---- */
@@ -549,7 +562,7 @@ static void load_all(struct loader *l, const struct conf_text *text)
     option_free_values(&global_table, &g);
 }
 
-struct config *config_load(const char *path, const struct modules *m, struct diag *d)
+struct config *config_load_kept(const char *path, struct conf_files *given, const struct modules *m, struct diag *d)
 {
     struct arena *a = arena_new(512u << 20);
     struct conf_text text;
@@ -557,8 +570,10 @@ struct config *config_load(const char *path, const struct modules *m, struct dia
     l.c = xcalloc(1, sizeof *l.c);
     l.c->path = xstrdup(path);
     l.c->tables = tables_new();
+    l.c->files = *given;
+    *given = (struct conf_files){0};
     buf_init(&l.table_bytes, SIZE_MAX / 4);
-    if (conf_read(path, d, a, &text) == 0 && !text.is_broken) {     /* with braces that do not match all else would be noise */
+    if (conf_read(path, d, a, &l.c->files, &text) == 0 && !text.is_broken) {     /* with braces that do not match all else would be noise */
         load_all(&l, &text);
         set_hash(l.c, &text.bytes, &l.table_bytes);
     }
@@ -574,6 +589,44 @@ struct config *config_load(const char *path, const struct modules *m, struct dia
         return l.c;
     config_free(l.c);
     return NULL;
+}
+
+struct config *config_load(const char *path, const struct modules *m, struct diag *d)
+{
+    struct conf_files none = {0};
+    return config_load_kept(path, &none, m, d);
+}
+
+void config_drop_files(struct config *c)
+{
+    conf_files_clear(&c->files);
+}
+
+void config_locate(const char *path, char **control, char **store)
+{
+    struct diag *d = diag_new();
+    struct arena *a = arena_new(512u << 20);
+    struct conf_files files = {0};
+    struct conf_text text;
+    struct config c = {.path = NULL};
+    struct globals g = {.node = NULL};
+    (void)conf_read(path, d, a, &files, &text);
+    for (size_t i = 0; i < text.n; i++) {
+        const struct lexer_stmt *s = &text.v[i];
+        bool is_store = token_is(&s->v[0], "store");
+        if (s->n < 2 || !s->v[1].text.n || (is_store ? s->v[1].kind != TOKEN_STRING : !token_is(&s->v[0], "control")))
+            continue;
+        char **to = is_store ? &c.store.path : &g.control;
+        free(*to);
+        *to = fs_path_beside(path, s->v[1].text.p);
+    }
+    take_globals(&c, &g);
+    *control = c.control_path;
+    *store = c.store.path;
+    conf_text_clear(&text);
+    conf_files_clear(&files);
+    arena_free(a);
+    diag_free(d);
 }
 
 void config_free(struct config *c)
@@ -604,6 +657,7 @@ void config_free(struct config *c)
     free(c->control_path);
     free(c->node);
     free(c->path);
+    conf_files_clear(&c->files);
     free(c);
 }
 

@@ -1,10 +1,11 @@
 /*
  * conf - a configuration, read, checked and compiled whole. Grammar: labrelay.conf.5.
  *
- * Immutable after config_load(); any thread may read it. It outlives everything opened from it (engine swaps on reload).
+ * Immutable after config_load(); any thread may read it. It outlives everything opened from it: see src/engine/reload.c.
  */
 #ifndef LABRELAY_CONF_H
 #define LABRELAY_CONF_H
+#include "conf_files.h"
 #include "diag.h"
 #include "ops.h"
 
@@ -34,6 +35,7 @@ struct listener_conf {
     struct parser_conf *parsers;        /* in the order of their `parse` statements */
     size_t n_parsers;
     size_t index;
+    char mark[65];                      /* the same: the same kind, name, options and parsers: see conf_mark.h */
     struct diag_place at;
 };
 
@@ -44,6 +46,7 @@ struct writer_conf {
     int64_t couriers;                   /* threads for this writer; default 4, 1..32 (engine's own options of every writer) */
     int64_t settle_unknown_us;          /* default 60 s */
     int64_t retry_max_us;               /* back-off cap; default 15 min */
+    char mark[65];                      /* as of a listener */
     struct diag_place at;
 };
 
@@ -63,10 +66,16 @@ struct config {
     struct ruleset *rules;
     struct conf_test *tests;            /* see conf_test.h; they live in the memory of rules */
     size_t n_tests;
+    struct conf_files files;            /* what it was read from; until config_drop_files() */
 };
 
 /* NULL when there is any error; all of them are in d. Warnings do not stop it. */
 struct config *config_load(const char *path, const struct modules *m, struct diag *d);
+/* The same from kept texts (conf_files.is_given; taken over and emptied): credentials and time zones still come from the disk. */
+struct config *config_load_kept(const char *path, struct conf_files *given, const struct modules *m, struct diag *d);
+void config_drop_files(struct config *c);           /* gives their memory back */
+/* Where engine and store of a configuration are, even when it has mistakes: heap, or NULL when that cannot be found out. */
+void config_locate(const char *path, char **control, char **store);
 /* The option tables of the top level, of store and of every writer, for --help and the man page; NULL past the last. */
 const struct option_table *config_tables(size_t i, const char **name);
 void config_free(struct config *c);     /* NULL is fine */

@@ -25,6 +25,7 @@ struct reader {
     struct diag *d;
     struct arena *a;
     struct conf_text *out;
+    struct conf_files *files;
     struct lexer_budget used;
     char *seen[FILES_MAX];              /* real paths */
     size_t n_seen;
@@ -52,8 +53,12 @@ static void include(struct reader *r, const char *from, const struct lexer_stmt 
     }
     char *pattern = fs_path_beside(from, s->v[1].text.p);
     bool is_pattern = strpbrk(s->v[1].text.p, "*?[") != NULL;
-    int rc = glob(pattern, 0, NULL, &g);            /* sorted by glob itself */
-    if (rc == 0) {
+    int rc = r->files->is_given ? GLOB_NOMATCH : glob(pattern, 0, NULL, &g);        /* sorted by glob itself */
+    const char *kept = r->files->is_given ? conf_files_match(r->files, pattern, 0) : NULL;
+    if (kept) {
+        for (size_t i = 1; kept; kept = conf_files_match(r->files, pattern, i++))
+            (void)read_file(r, kept, &at, depth + 1);
+    } else if (rc == 0) {
         for (size_t i = 0; i < g.gl_pathc; i++)
             (void)read_file(r, g.gl_pathv[i], &at, depth + 1);
         globfree(&g);
@@ -92,7 +97,7 @@ static int read_file(struct reader *r, const char *path, const struct diag_place
     if (at && !is_new(r, path, at))
         return -1;
     buf_init(&b, LEXER_MAX_FILE + 1);
-    if (fs_load(path, &b, &e)) {
+    if (conf_files_load(r->files, path, &b, &e)) {
         struct diag_place none = {.file = at ? 0 : diag_source(r->d, path, SPAN_LIT(""))};
         if (e.kind == ERR_LIMIT)
             diag_add(r->d, DIAG_ERROR, at ? *at : none, NULL, "%s is larger than 1 MB", path);
@@ -119,9 +124,9 @@ static int read_file(struct reader *r, const char *path, const struct diag_place
     return 0;
 }
 
-int conf_read(const char *path, struct diag *d, struct arena *a, struct conf_text *out)
+int conf_read(const char *path, struct diag *d, struct arena *a, struct conf_files *files, struct conf_text *out)
 {
-    struct reader r = {.d = d, .a = a, .out = out};
+    struct reader r = {.d = d, .a = a, .out = out, .files = files};
     *out = (struct conf_text){0};
     buf_init(&out->bytes, TEXT_MAX);
     int rc = read_file(&r, path, NULL, 0);

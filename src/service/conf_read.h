@@ -1,8 +1,9 @@
 /*
- * conf_read - a configuration's files as one list of statements: includes expanded. Inside of conf*.c only. Thread: main.
+ * conf_read - a configuration's files as one list of statements: includes expanded. Inside of conf*.c only. Thread: whoever loads.
  */
 #ifndef LABRELAY_CONF_READ_H
 #define LABRELAY_CONF_READ_H
+#include "conf_files.h"
 #include "lexer.h"
 
 struct conf_text {
@@ -12,7 +13,7 @@ struct conf_text {
     struct buf bytes;                   /* of all files, for the hash */
 };
 
-/* -1 when the main file cannot be read; all mistakes are in d. conf_text_clear() always. */
-int  conf_read(const char *path, struct diag *d, struct arena *a, struct conf_text *out);
+/* -1 when the main file cannot be read; all mistakes are in d. conf_text_clear() always. files: see conf_files.h. */
+int  conf_read(const char *path, struct diag *d, struct arena *a, struct conf_files *files, struct conf_text *out);
 void conf_text_clear(struct conf_text *t);
 #endif

@@ -14,7 +14,25 @@ struct loop_env {
     uint64_t reply_id_seed;                 /* unique per start: MSH-10 of busy replies */
 };
 
-/* Opens all listeners of the config (all errors are logged; -1 when one could not be opened). Does not run yet. */
+/* A change of listeners while the loop runs: one of it at a time. Posted into env.replies with mail.kind MAIL_RELOAD, it comes back into
+ * env.engine each time, behind every frame that the loop posted before. Whoever holds it may read and write it.
+ * LOOP_OPEN    opens the listeners of v that are not kept (beside the old ones); is_failed and why: none of them is open.
+ * LOOP_ABANDON closes them again.
+ * LOOP_GO_ON   lets all go that are neither kept nor new: they take nothing more, their replies still leave; comes back when they are closed. */
+enum loop_ask { LOOP_OPEN, LOOP_ABANDON, LOOP_GO_ON };
+struct loop_slot { size_t number; const struct listener_conf *conf; bool is_kept; };
+struct loop_change {
+    struct mail mail;
+    enum loop_ask ask;
+    struct loop_slot *v;                    /* every listener of the new configuration */
+    size_t n;
+    const char *node;                       /* of the new configuration; copied */
+    int64_t budget_bytes;
+    bool is_failed;
+    struct err why;
+};
+
+/* Opens all listeners of the config, numbered as they stand there (all errors are logged; -1 when one could not be opened). Does not run yet. */
 int  loop_open(struct loop **out, const struct config *c, const struct loop_env *env, struct err *e);
 /* Runs until loop_stop(); call on its own thread. */
 void loop_run(struct loop *l);

@@ -281,7 +281,7 @@ struct table *table_load(const struct table_spec *spec, struct diag *d, struct b
     t->file = xstrdup(slash ? slash + 1 : spec->path);
     t->at = spec->at;
     size_t errors = diag_errors(d);
-    if (csv_load(&t->csv, spec->path, spec->at, d, text_out) == 0 && bind_columns(t, spec, d)) {
+    if (csv_load(&t->csv, spec->path, spec->at, d, spec->files, text_out) == 0 && bind_columns(t, spec, d)) {
         if (spec->is_folded)
             t->folded = arena_new(64u << 20);
         index_rows(t, d);

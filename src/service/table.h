@@ -6,6 +6,7 @@
  */
 #ifndef LABRELAY_TABLE_H
 #define LABRELAY_TABLE_H
+#include "conf_files.h"
 #include "diag.h"
 
 #define TABLE_MAX_BYTES (16u << 20)
@@ -23,6 +24,7 @@ struct table_spec {
     struct diag_place at;               /* of the path in the configuration */
     const struct table_word *keys, *values;     /* column names; values may be empty: all others */
     size_t n_keys, n_values;
+    struct conf_files *files;           /* where the file comes from; NULL: from disk */
     bool is_folded;                     /* keys are folded by outcome_fold_text() (results_text) */
 };
 

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fsutil.h"
 #include "table.h"
 #include "text.h"
 #include "xmem.h"
@@ -244,12 +243,12 @@ static int check_utf8(struct reader r)
     return 0;
 }
 
-int csv_load(struct csv *c, const char *path, struct diag_place at, struct diag *d, struct buf *text_out)
+int csv_load(struct csv *c, const char *path, struct diag_place at, struct diag *d, struct conf_files *files, struct buf *text_out)
 {
     struct buf b;
     struct err e = ERR_INIT;
     buf_init(&b, TABLE_MAX_BYTES);
-    if (fs_load(path, &b, &e)) {
+    if (conf_files_load(files, path, &b, &e)) {
         diag_add(d, DIAG_ERROR, at, NULL, "cannot read the table %s: %s", path, e.text);
         buf_clear(&b);
         return -1;

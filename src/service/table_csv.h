@@ -4,6 +4,7 @@
  */
 #ifndef LABRELAY_TABLE_CSV_H
 #define LABRELAY_TABLE_CSV_H
+#include "conf_files.h"
 #include "diag.h"
 
 struct csv_cell {
@@ -21,6 +22,6 @@ struct csv {
 };
 
 /* -1 after reporting. `at`: the path's place in the configuration. */
-int  csv_load(struct csv *c, const char *path, struct diag_place at, struct diag *d, struct buf *text_out);
+int  csv_load(struct csv *c, const char *path, struct diag_place at, struct diag *d, struct conf_files *files, struct buf *text_out);
 void csv_clear(struct csv *c);
 #endif

@@ -30,6 +30,7 @@ struct fixture {
 };
 
 static int64_t held;                    /* bytes of the budget */
+static int64_t budget;
 static bool accepting;
 static int64_t counted;
 
@@ -54,7 +55,8 @@ static int setup(void **state)
     f->o = (struct files_options){.inbox = f->inbox, .settle = 20000, .rescan = 100000, .max_size = 1000, .read_ahead = 8, .inotify = true};
     f->base = event_base_new();
     f->engine = mailbox_new(false);
-    f->env = (struct listener_env){.base = f->base, .engine = f->engine, .name = "drop", .budget_bytes = 1 << 20, .inflight_bytes = inflight, .account_bytes = account,
+    budget = 1 << 20;
+    f->env = (struct listener_env){.base = f->base, .engine = f->engine, .name = "drop", .socket = -1, .budget_bytes = &budget, .inflight_bytes = inflight, .account_bytes = account,
                                    .is_accepting = is_accepting, .next_reply_id = next_reply_id, .count = count};
     held = counted = 0;
     accepting = true;
@@ -311,7 +313,7 @@ static void test_left_claimed(void **state)
 static void test_budget(void **state)
 {
     struct fixture *f = *state;
-    f->env.budget_bytes = 500;
+    budget = 500;
     put(f, "a", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 1000000);
     put(f, "b", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
                 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 1000001);

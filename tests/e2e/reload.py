@@ -1,0 +1,422 @@
+#!/usr/bin/env python3
+"""reload - another configuration while the engine runs: `labrelay reload` and SIGHUP, listeners and writers that stay, change, come and go, and N
+reloads in a loop under load, half of them broken.
+
+    reload.py [WORD ...] [--reloads N]      tests whose name has one of the words; N is 300 unless said otherwise
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import mllp  # noqa: E402
+import rig  # noqa: E402
+from verbs import CASES, expect, only, oru  # noqa: E402
+
+RELOADS = 300
+P99_MS = 100.0
+
+
+def ask(r, **request):
+    """One request by the control socket, as the verbs make it."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(os.path.join(r.folder, 'store.db.sock'))
+        s.sendall(json.dumps(request).encode() + b'\n')
+        data = b''
+        while True:
+            part = s.recv(65536)
+            if not part:
+                return json.loads(data)
+            data += part
+
+
+def text_of(r):
+    with open(r.conf) as f:
+        return f.read()
+
+
+def put(r, text):
+    with open(r.conf + '.new', 'w') as f:
+        f.write(text)
+    os.rename(r.conf + '.new', r.conf)
+
+
+def reload_ok(r, **more):
+    a = ask(r, do='reload', by='tester', **more)
+    expect(a.get('ok'), 'not reloaded:', a)
+    return a
+
+
+def reload_refused(r, *words):
+    before = r.json('status')['engine']
+    a = ask(r, do='reload', by='tester')
+    expect('error' in a, 'a bad configuration was taken:', a)
+    for w in words:
+        expect(w in a['text'] + a['error'], 'no "%s" in' % w, a)
+    after = ask(r, do='status')
+    expect(after['config'] == before['config'] and after['config_number'] == before['config_number'], 'the old one must run on')
+    return a
+
+
+def acked(c, control, **more):
+    c.send(oru(control, **more))
+    reply = c.read(20)
+    expect(b'MSA|AA|' + control.encode() in reply, 'no AA', reply.decode())
+
+
+def test_a_rule_changes_and_the_connection_stays():
+    with rig.Rig(seed=CASES) as r:
+        with mllp.Client('127.0.0.1', r.mllp) as c:
+            acked(c, 'A1', sample='A1')
+            first = ask(r, do='status')
+            put(r, text_of(r).replace('send  lab to "godata"', 'hold "wait for the ministry"'))
+            a = reload_ok(r)
+            only(a, listeners=1, listeners_opened=0, listeners_closed=0)
+            expect(a['number'] != first['config_number'] and a['config'] != first['config'], 'another number', a)
+            acked(c, 'A2', sample='A2')
+            r.settle()
+            one, two = (r.json('show', 'm%d' % i)['deliveries'][0] for i in (1, 2))
+            only(one, state='delivered', config=first['config_number'])
+            only(two, state='held', reason='RULE', config=a['number'])
+        expect(r.json('verify')['balanced'], 'sums')
+        out = r.verb('reload', '--by', 'amina')[1]
+        expect('running configuration number %d' % a['number'] in out, 'the verb', out)
+
+
+def test_sighup_is_a_reload():
+    with rig.Rig(seed=CASES) as r:
+        first = ask(r, do='status')
+        put(r, text_of(r) + '# changed\n')
+        r.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while time.monotonic() < end and ask(r, do='status')['config'] == first['config']:
+            time.sleep(0.02)
+        second = ask(r, do='status')
+        expect(second['config_number'] == first['config_number'] + 1, 'SIGHUP', second)
+        put(r, text_of(r) + 'nonsense\n')
+        r.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while time.monotonic() < end and 'reload refused' not in r.log_tail(50):
+            time.sleep(0.02)
+        tail = r.log_tail(50)
+        expect('reload refused' in tail and 'by=SIGHUP' in tail and 'nonsense' in tail, 'the log', tail)
+        only(ask(r, do='status'), config=second['config'])
+        put(r, text_of(r).replace('nonsense\n', ''))
+
+
+BROKEN = [
+    (lambda t: t.replace('listen mllp', 'listen mlpp'), 'mlpp'),
+    (lambda t: t + 'route "unclosed" {\n', 'unclosed'),
+    (lambda t: t.replace('observation.code in tests', 'observation.cod in tests'), 'did you mean "observation.code"'),
+    (lambda t: t.replace('route "everything-else" { hold "no route" }', ''), 'last route'),
+    (lambda t: t.replace('conf/tables/tests.csv', 'conf/tables/nowhere.csv'), 'nowhere.csv'),
+    (lambda t: t.replace('address  127.0.0.1', 'address  127.0.0.999'), '127.0.0.999'),
+    (lambda t: t.replace('credential "godata-password"', 'credential "nobody"'), 'nobody'),
+    (lambda t: t.replace('timezone "Africa/Kampala"', 'timezone "Africa/Atlantis"'), 'Atlantis'),
+    (lambda t: t.replace('store  "', 'store  "/tmp/elsewhere'), 'restart'),
+    (lambda t: t + 'max-size 16\n', 'unknown option'),
+    (lambda t: t + '\x01', 'control character'),
+]
+
+
+def test_a_bad_one_changes_nothing():
+    with rig.Rig(seed=CASES) as r:
+        good = text_of(r)
+        with mllp.Client('127.0.0.1', r.mllp) as c:
+            for i, (spoil, word) in enumerate(BROKEN):
+                put(r, spoil(good))
+                check = r.verb('check', check=False)
+                if word != 'restart':
+                    expect(check[0] == 1 and word in check[1], 'check takes it: %s' % word, check)
+                a = ask(r, do='reload', by='tester')
+                expect('error' in a and word in a['text'] + a['error'], 'broken %d: no "%s"' % (i, word), a)
+                if word != 'restart':
+                    expect(a['text'] == check[1], 'not the text of check', [a['text'], check[1]])
+                acked(c, 'B%d' % i, sample='B%d' % i)
+            put(r, BROKEN[1][0](good))
+            rc, out, err = r.verb('reload', check=False)
+            expect(rc == 1 and 'still running configuration number 1' in err and 'unclosed' in err, 'the verb', [rc, out, err])
+            put(r, good)
+            only(reload_ok(r), number=1)
+        expect(r.json('verify')['balanced'], 'sums')
+
+
+def test_a_failing_test_is_refused():
+    with rig.Rig(seed=CASES) as r:
+        with open(os.path.join(r.folder, 'positive.hl7'), 'wb') as f:
+            f.write(oru('T1'))
+        test = '\ntest "a positive one" {\n    message "positive.hl7"\n    expect lab.result "%s"\n}\n'
+        good = text_of(r)
+        put(r, good + test % 'LNG_REFERENCE_DATA_CATEGORY_LAB_TEST_RESULT_POSITIVE')
+        a = reload_ok(r)
+        only(a, tests=1)
+        put(r, good + test % 'LNG_REFERENCE_DATA_CATEGORY_LAB_TEST_RESULT_NEGATIVE')
+        b = ask(r, do='reload')
+        expect('error' in b and b['tests_failed'] == 1 and 'a positive one' in b['text'], 'a failing test', b)
+        only(ask(r, do='status'), config=a['config'])
+
+
+SECOND = '''
+listen mllp "second" {
+    address  127.0.0.1:%d
+    parse    hl7v2 { timezone "Africa/Kampala" }
+}
+'''
+
+
+def closed(c):
+    """The other side closes the connection, without another word."""
+    try:
+        c.read(5)
+    except mllp.Closed as e:
+        return e.partial == b''
+    except mllp.Timeout:
+        pass
+    return False
+
+
+def test_listeners_come_change_and_go():
+    with rig.Rig(seed=CASES) as r:
+        good, port, third = text_of(r), rig.free_port(), rig.free_port()
+        with mllp.Client('127.0.0.1', r.mllp) as c:
+            put(r, good + SECOND % port)
+            only(reload_ok(r), listeners=2, listeners_opened=1, listeners_closed=0)
+            with mllp.Client('127.0.0.1', port) as d:
+                acked(d, 'S1', sample='S1')
+                # the same address with another option: connections of before end, the port is never closed
+                put(r, good + (SECOND % port).replace('address', 'max-connections 7\n    address'))
+                only(reload_ok(r), listeners=2, listeners_opened=1, listeners_closed=1)
+                expect(closed(d), 'a connection of a changed listener')
+            with mllp.Client('127.0.0.1', port) as d:
+                acked(d, 'S2', sample='S2')
+                # a port that somebody else has: nothing changes at all
+                with socket.socket() as s:
+                    s.bind(('127.0.0.1', third))
+                    s.listen(1)
+                    put(r, good.replace('hold "no route"', 'hold "changed too"') + SECOND % third)
+                    reload_refused_by = ask(r, do='reload')
+                    expect('a listener cannot be opened' in reload_refused_by['error'] and 'cannot listen on' in reload_refused_by['text'], 'port', reload_refused_by)
+                acked(d, 'S3', sample='S3')
+                # names and ports of both change places: "lab" now listens where "second" did
+                put(r, (good + SECOND % port).replace(str(r.mllp), '@').replace(str(port), str(r.mllp)).replace('@', str(port)))
+                only(reload_ok(r), listeners=2, listeners_opened=2, listeners_closed=2)
+                expect(closed(c) and closed(d), 'connections of changed listeners')
+            with mllp.Client('127.0.0.1', port) as d:
+                acked(d, 'S4', sample='S4')
+            put(r, good)
+            only(reload_ok(r), listeners=1, listeners_opened=1, listeners_closed=2)
+        end, is_open = time.monotonic() + 5, True
+        while is_open and time.monotonic() < end:
+            try:
+                mllp.Client('127.0.0.1', port).close()
+                time.sleep(0.02)
+            except ConnectionRefusedError:
+                is_open = False
+        expect(not is_open, 'the port is still open')
+        with mllp.Client('127.0.0.1', r.mllp) as c:
+            acked(c, 'S5', sample='S5')
+        r.settle()
+        channels = [r.json('show', 'm%d' % i)['channel'] for i in range(1, 6)]
+        expect(channels == ['second', 'second', 'second', 'lab', 'lab'], 'channels', channels)
+        expect(r.json('verify')['balanced'], 'sums')
+
+
+def test_messages_of_a_leaving_listener_are_answered():
+    """Many connections write while their listener is changed: each message is acknowledged, or the connection closes and it is sent again."""
+    with rig.Rig(seed=CASES) as r:
+        good, is_over, failures, sent = text_of(r), [], [], []
+
+        def work(k):
+            n = 0
+            while not is_over:
+                try:
+                    with mllp.Client('127.0.0.1', r.mllp) as c:
+                        while not is_over:
+                            acked(c, 'G%d-%d' % (k, n), sample='G%d-%d' % (k, n))
+                            sent.append((k, n))
+                            n += 1
+                except mllp.Closed as e:
+                    if e.partial:
+                        failures.append('half an answer')
+                except ConnectionResetError:
+                    pass
+                except Exception as e:
+                    failures.append(repr(e))
+                    return
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
+        for t in threads:
+            t.start()
+        for i in range(20):
+            put(r, good.replace('    address', '    max-connections %d\n    address' % (50 + i), 1))
+            only(reload_ok(r), listeners_opened=1, listeners_closed=1)
+            time.sleep(0.1)
+        is_over.append(True)
+        for t in threads:
+            t.join()
+        expect(not failures, 'failures', failures[:3])
+        r.settle(60)
+        v = r.json('verify')
+        expect(v['balanced'] and v['frames'][0]['stored'] == len(sent) and len(sent) > 50, 'sums', v, len(sent))
+
+
+def test_a_folder_changes_its_options():
+    listener = rig.LISTENER + '''
+listen files "folder" {{
+    inbox  "{repo}/build/@"
+    parse  hl7v2 {{ timezone "Africa/Kampala" }}
+    settle 100ms
+}}
+'''
+    inbox = tempfile.mkdtemp(prefix='labrelay-inbox.')
+    with rig.Rig(seed=CASES, listeners=listener.replace('{repo}/build/@', inbox)) as r:
+        good = text_of(r)
+        for i in range(200):
+            if i % 20 == 5:
+                put(r, good.replace('settle 100ms', 'settle %dms' % (100 + i)))
+                only(reload_ok(r), listeners_opened=1, listeners_closed=1)
+            with open(os.path.join(inbox, 'f%d.tmp' % i), 'wb') as f:
+                f.write(oru('F%d' % i, sample='F%d' % i))
+            os.rename(f.name, f.name[:-4] + '.hl7')
+        end = time.monotonic() + 30
+        while time.monotonic() < end and len(os.listdir(os.path.join(inbox, 'done'))) < 200:
+            time.sleep(0.05)
+        expect(len(os.listdir(os.path.join(inbox, 'done'))) >= 200, 'files', r.log_tail())
+        r.settle(60)
+        v = r.json('verify')
+        expect(v['balanced'] and sum(x['stored'] for x in v['frames']) == 200, 'sums', v)
+    shutil.rmtree(inbox)
+
+
+def test_a_writer_changes_goes_and_comes_back():
+    with rig.Rig(seed=CASES, sandbox_flags=('--slow', '300')) as r:
+        good = text_of(r)
+        with mllp.Client('127.0.0.1', r.mllp) as c:
+            for i in range(12):
+                acked(c, 'W%d' % i, sample='W%d' % i, person='CA-000000000%d' % (i % 3 + 1))
+            time.sleep(1)       # some are with couriers
+            put(r, good.replace('match     by', 'couriers  2\n    match     by'))
+            reload_ok(r)
+            time.sleep(0.7)
+            put(r, good.replace('match     by', 'couriers  3\n    match     by'))
+            reload_ok(r)
+            # without the writer its deliveries stay where they are
+            without = re.sub(r'write godata "godata" \{.*?\n\}\n', '', good, flags=re.S).replace('send  lab to "godata"', 'hold "no writer"')
+            put(r, without)
+            reload_ok(r)
+            expect(ask(r, do='status')['writers'] == [], 'writers')
+            time.sleep(2)
+            waiting = [d for d in r.json('queue') if d['state'] != 'held']
+            acked(c, 'W12', sample='W12')
+            put(r, good)
+            reload_ok(r)
+            expect(waiting and all(d['state'] in ('ready', 'waiting') for d in waiting), 'what waits', waiting)
+        r.settle(60)
+        labs = r.sandbox.lab_results()
+        expect(sorted(x['sampleIdentifier'] for x in labs) == sorted('W%d' % i for i in range(12)), 'each exactly once', [x['sampleIdentifier'] for x in labs])
+        expect(r.json('verify')['balanced'], 'sums')
+
+
+class Load:
+    """Sends on one connection until it is told to stop; a lost connection or a reply other than AA is a failure."""
+
+    def __init__(self, r, name):
+        self.r, self.name, self.n, self.ms, self.failure, self.is_over = r, name, 0, [], None, False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        try:
+            with mllp.Client('127.0.0.1', self.r.mllp) as c:
+                while not self.is_over:
+                    self.n += 1
+                    control = '%s%d' % (self.name, self.n)
+                    at = time.monotonic()
+                    acked(c, control, sample=control, person='CA-000000000%d' % (self.n % 3 + 1))
+                    self.ms.append((time.monotonic() - at) * 1000)
+                    time.sleep(0.02)
+        except Exception as e:
+            self.failure = '%s: %s' % (type(e).__name__, e)
+
+    def stop(self):
+        self.is_over = True
+        self.thread.join()
+        expect(not self.failure, 'connection %s: %s' % (self.name, self.failure))
+
+
+def rss_kb(pid):
+    with open('/proc/%d/status' % pid) as f:
+        return int(re.search(r'VmRSS:\s+(\d+)', f.read()).group(1))
+
+
+def test_many_reloads_under_load():
+    with rig.Rig(seed=CASES) as r:
+        good = text_of(r)
+        loads = [Load(r, 'L%d' % i) for i in range(4)]
+        took, rss, n_good, n_bad, at = [], [], 0, 0, time.monotonic()
+        try:
+            for i in range(RELOADS):
+                if i % 2:
+                    spoil, word = BROKEN[i // 2 % len(BROKEN)]
+                    put(r, spoil(good))
+                    a = ask(r, do='reload', by='loop')
+                    expect('error' in a and word in a['text'] + a['error'], 'reload %d: no "%s"' % (i, word), a)
+                    n_bad += 1
+                else:
+                    put(r, good.replace('send  lab to', 'set   lab.quantitative_result = "%d"\n    send  lab to' % (i % 50)) if i % 4 else good)
+                    a = reload_ok(r)
+                    took.append(a['took_us'] / 1000)
+                    n_good += 1
+                if i % 50 == 0:
+                    rss.append(rss_kb(r.process.pid))
+        finally:
+            for x in loads:
+                x.is_over = True
+        for x in loads:
+            x.stop()
+        seconds = time.monotonic() - at
+        put(r, good)
+        r.settle(60)
+        ms = sorted(x for load in loads for x in load.ms)
+        p99 = ms[int(len(ms) * 0.99)]
+        v = r.json('verify')
+        print('     %d reloads (%d refused) in %.0f s, a good one %.1f ms median %.1f ms most; %d messages, ack p50 %.1f ms p99 %.1f ms most %.1f ms; '
+              'RSS %d kB after %d, %d kB at the end'
+              % (n_good + n_bad, n_bad, seconds, sorted(took)[len(took) // 2], max(took), len(ms), ms[len(ms) // 2], p99, ms[-1],
+                 rss[min(4, len(rss) - 1)], min(4, len(rss) - 1) * 50, rss[-1]), flush=True)
+        expect(v['balanced'], 'sums', v)
+        expect(v['frames'][0]['stored'] == len(ms), 'stored', v)
+        expect(p99 < P99_MS, 'p99 of the ACK is %.1f ms' % p99)
+        expect(len(rss) < 12 or rss[-1] < rss[4] * 1.25 + 8192, 'memory grows', rss)
+
+
+def main():
+    global RELOADS
+    p = argparse.ArgumentParser()
+    p.add_argument('words', nargs='*')
+    p.add_argument('--reloads', type=int, default=RELOADS)
+    a = p.parse_args()
+    RELOADS = a.reloads
+    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith('test_') and (not a.words or any(w in n for w in a.words))]
+    failed = 0
+    for name, f in tests:
+        try:
+            f()
+            print('ok   ' + name, flush=True)
+        except Exception as e:  # a test that breaks in any way has failed
+            failed += 1
+            print('FAIL %s: %s: %s' % (name, type(e).__name__, str(e)[:1500]), flush=True)
+    print('%d passed, %d failed' % (len(tests) - failed, failed))
+    return 1 if failed or not tests else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
