@@ -8,6 +8,7 @@
  * DIAGNOSTICS
  *   none. The control routes are open: the server listens on loopback only.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,13 @@ void fault_schedule_late(struct sandbox_call *c)
     evtimer_add(w->timer, &tv);
 }
 
+static void set_count(const json_t *body, const char *key, int64_t scale, int64_t *to)
+{
+    const json_t *v = json_object_get(body, key);
+    if (json_is_number(v) && json_number_value(v) >= 0)
+        *to = (int64_t)(json_number_value(v) * (double)scale);
+}
+
 /* ---- injections ---- */
 
 bool fault_injects(struct sandbox_call *c)
@@ -70,16 +78,48 @@ bool fault_injects(struct sandbox_call *c)
     struct sandbox_injection *j = &c->s->injection;
     if (j->times <= 0 || (j->route && j->route != c->route))
         return false;
+    if (j->after > 0) {
+        j->after--;
+        return false;
+    }
     j->times--;
     return true;
+}
+
+/* The shape of GODATA-API section 9; a ValidationError says what is wrong with which field. */
+static void spoil_as_godata(struct sandbox_call *c, const struct sandbox_injection *j, const char *more)
+{
+    json_t *error = json_pack("{sissss}", "statusCode", j->status, "name", j->name[0] ? j->name : "Error", "message", "Injected");
+    if (j->code[0])
+        json_object_set_new(error, "code", json_string(j->code));
+    if (strcmp(j->name, "ValidationError") == 0)
+        json_object_set_new(error, "details", json_pack("{s{s[s]}}", "codes", "dateSampleTaken", "date"));
+    json_t *whole = json_pack("{so}", "error", error);
+    char *text = json_dumps(whole, JSON_COMPACT);
+    sandbox_conn_reply(c->conn, j->status, "application/json; charset=utf-8", more, span_of(text));
+    free(text);
+    json_decref(whole);
+}
+
+static void copy_word(const json_t *from, const char *key, char to[64])
+{
+    const char *s = sandbox_json_get(from, key);
+    (void)snprintf(to, 64, "%s", s ? s : "");
 }
 
 void fault_spoil(struct sandbox_call *c, struct span body)
 {
     const struct sandbox_injection *j = &c->s->injection;
+    char more[64] = "";
     switch (j->mode) {
     case INJECT_STATUS:
-        sandbox_conn_reply(c->conn, j->status, "text/html; charset=utf-8", "", SPAN_LIT("<html><body><h1>Injected</h1></body></html>\n"));
+        if (j->retry_after_s > 0)
+            (void)snprintf(more, sizeof more, "Retry-After: %d\r\n", j->retry_after_s);
+        if (j->code[0] || j->name[0]) {
+            spoil_as_godata(c, j, more);
+            return;
+        }
+        sandbox_conn_reply(c->conn, j->status, "text/html; charset=utf-8", more, SPAN_LIT("<html><body><h1>Injected</h1></body></html>\n"));
         return;
     case INJECT_GARBAGE:
         sandbox_conn_reply(c->conn, 200, "application/json; charset=utf-8", "", SPAN_LIT("{\"id\": <garbage>"));
@@ -96,7 +136,7 @@ void fault_spoil(struct sandbox_call *c, struct span body)
     }
 }
 
-/* {"route": "POST /outbreaks/:o/cases" or absent, "times": 1, "mode": "status", "status": 500, "executes": false} */
+/* {"route": "POST /outbreaks/:o/cases" or absent, "times": 1, "after": 0, "mode": "status", "status": 500, "code": "…", "name": "…", "retry-after": 1, "executes": false} */
 void on_inject(struct sandbox_call *c)
 {
     static const char *const modes[] = {"status", "half", "garbage", "hang", "close"};
@@ -117,18 +157,15 @@ void on_inject(struct sandbox_call *c)
     if (json_is_integer(status))
         j.status = (int)json_integer_value(status);
     j.executes = json_is_true(json_object_get(c->body, "executes"));
+    set_count(c->body, "after", 1, &j.after);
+    copy_word(c->body, "code", j.code);
+    copy_word(c->body, "name", j.name);
+    j.retry_after_s = (int)json_integer_value(json_object_get(c->body, "retry-after"));
     c->s->injection = j;
     call_reply_new(c, json_pack("{sIsssisb}", "times", (json_int_t)j.times, "mode", modes[m], "status", j.status, "executes", j.executes));
 }
 
 /* ---- control ---- */
-
-static void set_count(const json_t *body, const char *key, int64_t scale, int64_t *to)
-{
-    const json_t *v = json_object_get(body, key);
-    if (json_is_number(v) && json_number_value(v) >= 0)
-        *to = (int64_t)(json_number_value(v) * (double)scale);
-}
 
 void on_faults(struct sandbox_call *c)
 {

@@ -36,6 +36,9 @@ struct sandbox_injection {
     int status;
     enum inject_mode mode;
     bool executes;                               /* the handler runs, only its answer is spoilt */
+    int64_t after;                               /* so many requests of the route pass first */
+    char code[64], name[64];                     /* the answer is an error of Go.Data itself with this code and name; both "": a page of something else */
+    int retry_after_s;                           /* Retry-After; 0: none */
 };
 
 struct sandbox_user;

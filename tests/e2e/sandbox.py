@@ -571,6 +571,12 @@ def injected_answers(s):
         except (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionResetError, socket.timeout):
             pass
     equal(mark(s, "INJ"), 5)
+    s.control("inject", {"route": route, "status": 409, "code": "MODEL_CONFLICT", "after": 1, "retry-after": 7})
+    equal([s.raw("POST", path, '{"sampleIdentifier":"LATER"}', headers)[0] for _ in range(3)], [200, 409, 200], "after")
+    s.control("inject", {"route": route, "status": 422, "name": "ValidationError", "retry-after": 7})
+    status, more, data = s.raw("POST", path, "{}", headers)
+    equal((status, {k.lower(): v for k, v in dict(more).items()}.get("retry-after")), (422, "7"))
+    equal(json.loads(data)["error"]["details"]["codes"], {"dateSampleTaken": ["date"]})
     s.control("inject", {"status": 429})
     equal(s.raw("GET", "/api/outbreaks", headers=headers)[0], 429, "any route")
     equal(s.raw("POST", "/sandbox/inject", '{"route":"POST /nowhere"}', JSON)[0], 400)
