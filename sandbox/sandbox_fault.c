@@ -48,9 +48,9 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
     free(w);
 }
 
-void fault_schedule_late(struct sandbox_call *c)
+void fault_schedule_late(struct sandbox_call *c, int64_t ms)
 {
-    struct timeval tv = {c->s->faults.late_ms / 1000, (c->s->faults.late_ms % 1000) * 1000};
+    struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
     struct late_write *w = xcalloc(1, sizeof *w);
     if (c->s->faults.late_hold)
         sandbox_conn_hang(c->conn);
@@ -76,7 +76,7 @@ static void set_count(const json_t *body, const char *key, int64_t scale, int64_
 bool fault_injects(struct sandbox_call *c)
 {
     struct sandbox_injection *j = &c->s->injection;
-    if (j->times <= 0 || (j->route && j->route != c->route))
+    if (j->times <= 0 || j->mode == INJECT_LATE || (j->route && j->route != c->route))
         return false;
     if (j->after > 0) {
         j->after--;
@@ -84,6 +84,15 @@ bool fault_injects(struct sandbox_call *c)
     }
     j->times--;
     return true;
+}
+
+int64_t fault_injects_late(struct sandbox_call *c)
+{
+    struct sandbox_injection *j = &c->s->injection;
+    if (j->times <= 0 || j->mode != INJECT_LATE || (j->route && j->route != c->route))
+        return 0;
+    j->times--;
+    return j->late_ms;
 }
 
 /* The shape of GODATA-API section 9; a ValidationError says what is wrong with which field. */
@@ -131,6 +140,7 @@ void fault_spoil(struct sandbox_call *c, struct span body)
         sandbox_conn_hang(c->conn);
         return;
     case INJECT_CLOSE:
+    case INJECT_LATE:
         sandbox_conn_drop(c->conn);
         return;
     }
@@ -139,16 +149,16 @@ void fault_spoil(struct sandbox_call *c, struct span body)
 /* {"route": "POST /outbreaks/:o/cases" or absent, "times": 1, "after": 0, "mode": "status", "status": 500, "code": "…", "name": "…", "retry-after": 1, "executes": false} */
 void on_inject(struct sandbox_call *c)
 {
-    static const char *const modes[] = {"status", "half", "garbage", "hang", "close"};
+    static const char *const modes[] = {"status", "half", "garbage", "hang", "close", "late"};
     const char *route = sandbox_json_get(c->body, "route"), *mode = sandbox_json_get(c->body, "mode");
     const json_t *times = json_object_get(c->body, "times"), *status = json_object_get(c->body, "status");
     struct sandbox_injection j = {.times = 1, .status = 500};
     size_t m = 0;
-    while (mode && m < 5 && strcmp(mode, modes[m]) != 0)
+    while (mode && m < 6 && strcmp(mode, modes[m]) != 0)
         m++;
     j.route = route ? sandbox_route_find(route) : NULL;
-    if (m == 5 || (route && !j.route)) {
-        call_fail(c, 400, NULL, NULL, NULL, "no such %s", m == 5 ? "mode" : "route");
+    if (m == 6 || (route && !j.route)) {
+        call_fail(c, 400, NULL, NULL, NULL, "no such %s", m == 6 ? "mode" : "route");
         return;
     }
     j.mode = (enum inject_mode)m;
@@ -156,6 +166,9 @@ void on_inject(struct sandbox_call *c)
         j.times = json_integer_value(times);
     if (json_is_integer(status))
         j.status = (int)json_integer_value(status);
+    j.late_ms = 1000;
+    if (json_is_integer(json_object_get(c->body, "ms")))
+        j.late_ms = json_integer_value(json_object_get(c->body, "ms"));
     j.executes = json_is_true(json_object_get(c->body, "executes"));
     set_count(c->body, "after", 1, &j.after);
     copy_word(c->body, "code", j.code);

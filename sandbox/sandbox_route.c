@@ -551,8 +551,9 @@ void sandbox_dispatch(struct sandbox *s, struct sandbox_conn *conn, struct sandb
     if (prepare(c)) {
         if (c->route->flags & ROUTE_LAB_POST)
             c->fate = fault_decide(c);
-        if (c->fate == FATE_LATE) {
-            fault_schedule_late(c);
+        int64_t late_ms = c->fate == FATE_LATE ? s->faults.late_ms : fault_injects_late(c);
+        if (late_ms > 0) {
+            fault_schedule_late(c, late_ms);
             return;
         }
         if (!c->is_answered)

@@ -29,12 +29,13 @@ struct sandbox_faults {
 };
 
 /* One planned misbehaviour: the next `times` requests of a route. */
-enum inject_mode { INJECT_STATUS, INJECT_HALF, INJECT_GARBAGE, INJECT_HANG, INJECT_CLOSE };
+enum inject_mode { INJECT_STATUS, INJECT_HALF, INJECT_GARBAGE, INJECT_HANG, INJECT_CLOSE, INJECT_LATE };
 struct sandbox_injection {
     const struct sandbox_route *route;           /* NULL: any route under /api */
     int64_t times;
     int status;
     enum inject_mode mode;
+    int64_t late_ms;                    /* INJECT_LATE: the connection is closed at once, the call is carried out later */
     bool executes;                               /* the handler runs, only its answer is spoilt */
     int64_t after;                               /* so many requests of the route pass first */
     char code[64], name[64];                     /* the answer is an error of Go.Data itself with this code and name; both "": a page of something else */
@@ -187,7 +188,8 @@ enum auth_verdict auth_resolve(struct sandbox_call *c);
 
 /* ---- sandbox_fault.c ---- */
 enum call_fate fault_decide(struct sandbox_call *c);             /* for a lab POST; FATE_ANSWER may have answered 503 already */
-void fault_schedule_late(struct sandbox_call *c);                /* takes the call */
+int64_t fault_injects_late(struct sandbox_call *c);              /* > 0: an injected late call, so many milliseconds */
+void fault_schedule_late(struct sandbox_call *c, int64_t ms);    /* takes the call */
 /* Does the injection hit this call? Counts it. */
 bool fault_injects(struct sandbox_call *c);
 void fault_spoil(struct sandbox_call *c, struct span body);      /* gives the injected answer */

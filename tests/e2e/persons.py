@@ -40,6 +40,11 @@ def persons(r, kind='cases'):
     return r.sandbox.call('GET', '/outbreaks/%s/%s' % (r.sandbox.outbreak, kind), token=r.sandbox.token)
 
 
+def of_contact(r, contact, what):
+    r.sandbox.login()
+    return r.sandbox.call('GET', '/outbreaks/%s/contacts/%s/%s' % (r.sandbox.outbreak, contact['id'], what), token=r.sandbox.token)
+
+
 def balanced(r):
     v = r.json('verify')
     expect(v['balanced'], 'the sums', v)
@@ -83,6 +88,162 @@ def test_fifty_results_of_one_new_person_make_one_case():
         expect(c['visualId'] == 'CA-0000000001', 'the next number of the mask', c['visualId'])
         v = balanced(r)
         expect(v['observations']['deliveries']['delivered'] == 50, 'all delivered', v)
+
+
+# [item 133]
+def test_a_possible_duplicate_is_held_with_its_candidates():
+    near = dict(SOURCE, firstName='Ruth', lastName='Nakato', dob='1995-06-07')     # the same name, and nothing that identifies her
+    with rig.Rig(seed={'cases': [near]}, writer_options=CASE) as r:
+        r.send(oru('D1', 'S-1'))
+        r.settle()
+        held = r.json('held', 'list')
+        expect([d['reason'] for d in held] == ['POSSIBLE_DUPLICATE'] or [d['reason'] for d in held] == ['NO_MATCH'], 'held', held)
+        shown = r.verb('show', 'd%d' % held[0]['id'])[1]
+        expect(near['visualId'] in shown, 'the candidate is shown', shown)
+        expect(len(persons(r)) == 1 and r.sandbox.lab_results() == [], 'nobody is made, nothing is written')
+        balanced(r)
+
+
+def test_drop_is_counted():
+    with rig.Rig(writer_options='no-match drop') as r:
+        r.send(oru('D1', 'S-1'))
+        r.settle()
+        d = r.json('show', 'm1')['deliveries'][0]
+        expect((d['state'], d['reason']) == ('dropped', 'NO_CASE'), 'dropped', d)
+        expect(persons(r) == [] and r.sandbox.lab_results() == [], 'nothing is written')
+        v = balanced(r)
+        expect(v['observations']['deliveries']['dropped'] == 1, 'counted', v)
+
+
+def test_a_route_says_otherwise_than_its_writer():
+    routes = '''
+route "ebola" {{
+    when       observation.code in tests
+    when       patient.sex = "F"
+    no-match   create case
+    set        case.classification = "PROBABLE"
+    set        case.risk_level = "3_HIGH"
+    send       lab to "godata"
+}}
+route "others" {{ when observation.code in tests  no-match drop  send lab to "godata" }}
+route "everything-else" {{ hold "no route" }}
+'''
+    with rig.Rig(routes=routes) as r:
+        send_all(r, [oru('R1', 'S-1'), oru('R2', 'S-2', number='CM-1', name='Okello^John', sex='M')])
+        r.settle()
+        c = one_case(r, 1)
+        expect(c['classification'] == PREFIX + 'CASE_CLASSIFICATION_PROBABLE' and c['riskLevel'] == PREFIX + 'RISK_LEVEL_3_HIGH', 'by rule', c)
+        expect(r.json('show', 'm2')['deliveries'][0]['reason'] == 'NO_CASE', 'the other one is dropped')
+        balanced(r)
+
+
+def test_a_contact_is_created_with_its_relationship():
+    with rig.Rig(seed={'cases': [SOURCE]}, writer_options=CONTACT) as r:
+        send_all(r, [oru('C%d' % i, 'S-%d' % i) for i in range(5)])
+        r.settle()
+        contacts = persons(r, 'contacts')
+        expect(len(contacts) == 1 and len(persons(r)) == 1, 'one contact', contacts)
+        expect('classification' not in contacts[0] and contacts[0]['visualId'].startswith('CO-'), 'a contact', contacts[0])
+        relations, labs = of_contact(r, contacts[0], 'relationships'), of_contact(r, contacts[0], 'lab-results')
+        expect(len(labs) == 5, 'five results', len(labs))
+        expect(len(relations) == 1 and {p['id'] for p in relations[0]['persons']} == {SOURCE['id'], contacts[0]['id']}, 'one relationship', relations)
+        expect(relations[0]['certaintyLevelId'] == PREFIX + 'CERTAINTY_LEVEL_1_LOW' and relations[0]['contactDateEstimated'] is True, 'as configured', relations)
+        expect(states(r) == [], 'all delivered', states(r))
+        balanced(r)
+
+
+def test_no_contact_without_its_case():
+    with rig.Rig(writer_options=CONTACT) as r:
+        r.send(oru('C1', 'S-1'))
+        r.settle()
+        expect(states(r) == [('held', 'NO_SOURCE_CASE')], 'held', states(r))
+        expect(persons(r, 'contacts') == [], 'nobody is made')
+
+
+def test_nobody_is_made_of_too_little():
+    with rig.Rig(writer_options=CASE + '\n    demographics candidates') as r:
+        masked = oru('M1', 'S-1').replace(b'^^^^L|', b'^^^^S|')
+        nameless = oru('M2', 'S-2', number='CF-77-02', name='').replace(b'19950607|F', b'|')
+        named = oru('M3', 'S-3', number='CA-0000000099').replace(b'^^^UGA^NI', b'^^^GODATA^PI')
+        send_all(r, [masked, nameless, named])
+        r.settle()
+        got = {m['control_id']: [(d['state'], d['reason']) for d in m['deliveries']] for m in (r.json('show', 'm%d' % i) for i in (1, 2, 3))}
+        expect(got == {'M1': [('held', 'NO_IDENTITY')], 'M2': [('held', 'PERSON_INCOMPLETE')], 'M3': [('held', 'NO_MATCH')]}, 'held', got)
+        expect(persons(r) == [], 'nobody is made')
+        balanced(r)
+
+
+def inject(r, route, mode, times=1, executes=True, **more):
+    r.sandbox.call('POST', '/sandbox/inject', dict({'route': route, 'mode': mode, 'times': times, 'executes': executes}, **more))
+
+
+def test_lost_answers_make_no_second_person():
+    for mode, more in (('close', {}), ('half', {}), ('garbage', {}), ('status', {'status': 500}), ('status', {'status': 502})):
+        for executes in (True, False):
+            with rig.Rig(writer_options=CASE + '\n    settle-unknown 1s  retry-max 5s  timeout 2s') as r:
+                r.settle()
+                inject(r, 'POST /outbreaks/:o/:t', mode, 2, executes, **more)
+                send_all(r, [oru('L%d' % i, 'S-%d' % i) for i in range(4)])
+                r.settle(90)
+                one_case(r, 4)
+                balanced(r)
+
+
+def test_written_later_than_the_connection_lived():
+    for ms in (300, 2500):
+        with rig.Rig(writer_options=CASE + '\n    settle-unknown 1s  retry-max 5s') as r:
+            inject(r, 'POST /outbreaks/:o/:t', 'late', 1, ms=ms)
+            send_all(r, [oru('L%d' % i, 'S-%d' % i) for i in range(3)])
+            r.settle(60)
+            time.sleep(max(0, ms / 1000 - 1))
+            one_case(r, 3)
+            balanced(r)
+
+
+def test_a_contact_whose_relationship_got_lost():
+    for mode, executes in (('close', True), ('close', False), ('late', True)):
+        with rig.Rig(seed={'cases': [SOURCE]}, writer_options=CONTACT + '\n    settle-unknown 2s  retry-max 5s') as r:
+            inject(r, 'POST /outbreaks/:o/:t/:1/relationships', mode, 1, executes, ms=500)
+            r.send(oru('C1', 'S-1'))
+            r.settle(60)
+            contacts = persons(r, 'contacts')
+            expect(len(contacts) == 1 and len(of_contact(r, contacts[0], 'lab-results')) == 1, 'one contact, one result', contacts)
+            relations = of_contact(r, contacts[0], 'relationships')
+            expect(len(relations) == 1, 'one relationship', len(relations))
+
+
+def test_killed_at_any_moment():
+    with rig.Rig(writer_options=CASE + '\n    settle-unknown 1s  retry-max 5s', sandbox_flags=('--slow', '15')) as r:
+        for i in range(12):
+            send_all(r, [oru('K%d' % i, 'S-%d' % i, number='CF-%d' % (i // 3), name='%s^Ruth' % ('Nakato', 'Nambi', 'Apio', 'Achan')[i // 3])])
+            time.sleep(0.02 * (i % 6))
+            r.stop(signal.SIGKILL)
+            r.start()
+        r.settle(90)
+        cases, labs = persons(r), r.sandbox.lab_results()
+        expect(sorted(c['lastName'] for c in cases) == ['Achan', 'Apio', 'Nakato', 'Nambi'], 'four cases', [c['lastName'] for c in cases])
+        expect(sorted(l['sampleIdentifier'] for l in labs) == sorted('S-%d' % i for i in range(12)), 'each result once', len(labs))
+        by = {c['id']: c['documents'][0]['number'] for c in cases}
+        expect(all(by[l['personId']] == 'CF-%d' % (int(l['sampleIdentifier'][2:]) // 3) for l in labs), 'each to its own')
+        balanced(r)
+
+
+def test_a_missing_permission_is_named():
+    allowed = ['outbreak_view', 'outbreak_list', 'case_list', 'case_view', 'case_modify', 'contact_list', 'contact_view', 'lab_result_list',
+               'contact_of_contact_list', 'case_list_lab_result', 'case_create_lab_result', 'case_view_lab_result', 'user_modify_own_account']
+    user = {'email': 'least@sandbox.example', 'password': rig.PASSWORD, 'permissions': allowed, 'activeOutbreakId': '5ab0c000-0000-4000-8000-000000000001'}
+    writer, rig.WRITER = rig.WRITER, rig.WRITER.replace('"{user}"', '"least@sandbox.example"')
+    try:
+        with rig.Rig(seed={'users': [user]}, writer_options=CASE) as r:
+            r.send(oru('P1', 'S-1'))
+            end = time.monotonic() + 20
+            while not [d for d in r.json('queue') if d['reason']] and time.monotonic() < end:
+                time.sleep(0.05)
+            d = r.json('show', 'm1')['deliveries'][0]
+            expect(d['reason'] == 'MISSING_PERMISSION' and 'case_create' in d['detail'], 'it is named', d)
+            balanced(r)
+    finally:
+        rig.WRITER = writer
 
 
 def main():
