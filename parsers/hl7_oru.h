@@ -9,4 +9,7 @@
 void hl7_patient_read(struct hl7_ctx *x, const struct hl7_groups *g, const struct hl7_patient *p, struct rec_patient *out);
 /* One record per order. Problems go to x. False when the arena is full. */
 bool hl7_records(struct hl7_ctx *x, const struct hl7_groups *g, const struct rec_message *m, bool is_oul, struct parsed *out);
+/* Messages about patients alone (hl7_adt.c): the events that are read, and one record per PID. False when the arena is full. */
+bool hl7_adt_is_event(struct span type, struct span event);
+bool hl7_adt_read(struct hl7_ctx *x, const struct rec_message *m, struct record **out, size_t *n);
 #endif

@@ -223,15 +223,15 @@ static void note_fragments(struct hl7_ctx *x, struct parsed *out)
 }
 
 /* The cut message stays with its records: rules may ask for any field of it. */
-static bool keep_source(const struct hl7_ctx *x, struct parsed *out)
+static bool keep_source(const struct hl7_ctx *x, struct record *records, size_t n)
 {
     struct hl7_ctx *kept = arena_alloc(x->a, sizeof *kept);
     if (!kept)
         return false;
     *kept = *x;
-    for (size_t i = 0; i < out->n_records; i++) {
-        out->records[i].raw_field = hl7_raw_field;
-        out->records[i].source = kept;
+    for (size_t i = 0; i < n; i++) {
+        records[i].raw_field = hl7_raw_field;
+        records[i].source = kept;
     }
     return true;
 }
@@ -249,7 +249,7 @@ static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed
         out->fate = PARSE_REFUSE;
         return 0;
     }
-    if (!hl7_records(x, &g, &out->message, ev->is_oul, out) || !keep_source(x, out))
+    if (!hl7_records(x, &g, &out->message, ev->is_oul, out) || !keep_source(x, out->records, out->n_records))
         return -1;
     if (!g.has_obr && g.n_obx == 0)
         hl7_error(x, 100, "NO_RESULTS", NULL, 0);
@@ -260,7 +260,7 @@ static int read_body(struct hl7_ctx *x, const struct envelope *ev, struct parsed
     return 0;
 }
 
-static bool keep_problems(struct hl7_ctx *x, struct parsed *out)
+static bool keep_problems(struct hl7_ctx *x, const struct problem **v, size_t *count)
 {
     size_t n = x->n_errors + x->n_notices;
     struct problem *p = arena_array(x->a, n ? n : 1, sizeof *p);
@@ -270,8 +270,8 @@ static bool keep_problems(struct hl7_ctx *x, struct parsed *out)
         memcpy(p, x->errors, x->n_errors * sizeof *p);
     if (x->n_notices)
         memcpy(p + x->n_errors, x->notices, x->n_notices * sizeof *p);
-    out->problems = p;
-    out->n_problems = n;
+    *v = p;
+    *count = n;
     return true;
 }
 
@@ -281,7 +281,7 @@ static void quarantine(struct hl7_ctx *x, struct parsed *out, const char *name)
     x->n_errors = 0;
     hl7_error(x, 102, name, &msh, 2);
     out->fate = PARSE_QUARANTINE;
-    (void)keep_problems(x, out);
+    (void)keep_problems(x, &out->problems, &out->n_problems);
 }
 
 static unsigned count_obx(const struct hl7_ctx *x)
@@ -290,6 +290,33 @@ static unsigned count_obx(const struct hl7_ctx *x)
     for (size_t i = 0; i < x->n; i++)
         n += x->segs[i].id == HL7_ID('O', 'B', 'X');
     return n;
+}
+
+/* What an ADT message is to a route that sends persons. It changes nothing of what the message is to the others. */
+static bool read_persons(const struct hl7_ctx *of, bool is_charset_known, struct parsed *out)
+{
+    struct parsed_persons *p = arena_zalloc(of->a, sizeof *p);
+    struct hl7_ctx x = *of;
+    if (!p)
+        return false;
+    x.errors = x.notices = NULL;
+    x.warns = NULL;
+    x.n_errors = x.cap_errors = x.n_notices = x.cap_notices = x.n_warns = x.cap_warns = 0;
+    p->fate = PARSE_REFUSE;
+    if (is_version_ok(&x, &x.segs[0], &out->message) && is_processing_ok(&x, &x.segs[0], &out->message)) {
+        if (!out->message.control_id.n)
+            hl7_error(&x, 101, "MISSING_FIELD", &x.segs[0], 10);
+        if (!is_charset_known)
+            hl7_error(&x, 103, "UNKNOWN_CHARSET", &x.segs[0], 18);
+        if (!hl7_adt_read(&x, &out->message, &p->records, &p->n_records) || !keep_source(&x, p->records, p->n_records))
+            return false;
+        sort_errors(&x);
+        p->fate = x.n_errors ? PARSE_REFUSE : PARSE_ACCEPT;
+    } else {
+        p->fate = PARSE_REJECT;
+    }
+    out->persons = p;
+    return keep_problems(&x, &p->problems, &p->n_problems);
 }
 
 /* MSH-13 as a sequence number. -1 and 0 ask how the link stands: such a message may hold nothing but MSH. True: it does. */
@@ -327,7 +354,7 @@ static int parse_message(const struct hl7_options *o, struct span raw, struct ar
         hl7_error(&x, 104, "TOO_MANY_SEGMENTS", NULL, 0);
         h->version = hl7_version(span_cut(h->f[12], 0, span_find(h->f[12], h->d.comp)));
         out->fate = PARSE_REFUSE;
-        return keep_problems(&x, out) ? 0 : -1;
+        return keep_problems(&x, &out->problems, &out->n_problems) ? 0 : -1;
     }
     out->observations = count_obx(&x);
     read_type(&x, &x.segs[0], &ev);
@@ -346,7 +373,9 @@ static int parse_message(const struct hl7_options *o, struct span raw, struct ar
     }
     if (go_on && read_body(&x, &ev, out))
         return -1;
-    return keep_problems(&x, out) && !arena_is_full(a) ? 0 : -1;
+    if (out->fate == PARSE_REJECT && hl7_adt_is_event(ev.type, ev.event) && !read_persons(&x, is_charset_known, out))
+        return -1;
+    return keep_problems(&x, &out->problems, &out->n_problems) && !arena_is_full(a) ? 0 : -1;
 }
 
 /* ---- frame ---- */

@@ -11,7 +11,7 @@
 
 #include "cli.h"
 #include "fsutil.h"
-#include "rule.h"
+#include "decide.h"
 #include "xmem.h"
 
 #define FILE_MAX_BYTES ((size_t)64 << 20)
@@ -165,9 +165,72 @@ static int observation(struct explained *x, const struct record *r, const struct
     return 0;
 }
 
+static void explain_steps(struct explained *x, const struct rule_trace *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        if (x->is_json) {
+            buf_json_sep(x->b);
+            buf_addc(x->b, '{');
+            buf_json_kv(x->b, "file", t->v[i].file ? t->v[i].file : "");
+            buf_json_kint(x->b, "line", t->v[i].line);
+            buf_json_opt(x->b, "text", t->v[i].text);
+            buf_addc(x->b, '}');
+        } else if (t->v[i].file && t->v[i].line) {
+            buf_addf(x->b, "  %s:%u: %.*s\n", t->v[i].file, t->v[i].line, SPAN_ARG(t->v[i].text));
+        } else {
+            buf_addf(x->b, "  %.*s\n", SPAN_ARG(t->v[i].text));
+        }
+    }
+}
+
+/* What becomes of the person of a record, where a route sends persons. */
+static int explain_person(struct explained *x, const struct record *r, struct err *e)
+{
+    struct rule_trace t = {.a = x->a};
+    struct decision d;
+    if (!rule_takes_persons(x->conf->rules, span_of(x->lc->name)))
+        return 0;
+    if (decide_person(x->conf, r, x->a, &d, &t, e))
+        return -1;
+    const char *action = d.rule.action == RULE_DROP ? "nothing" : d.reason ? "held" : "send";
+    if (x->is_json) {
+        buf_json_key(x->b, "person");
+        buf_addc(x->b, '{');
+        buf_json_kv(x->b, "action", action);
+        buf_json_kv(x->b, "route", d.rule.route ? d.rule.route : "");
+        buf_json_kv(x->b, "writer", d.writer ? d.writer->name : "");
+        buf_json_kv(x->b, "reason", d.reason ? d.reason : "");
+        buf_json_opt(x->b, "detail", d.detail);
+        buf_json_key(x->b, "steps");
+        buf_addc(x->b, '[');
+        explain_steps(x, &t);
+        buf_addc(x->b, ']');
+        buf_json_opt(x->b, "result_key", d.built.result_key);
+        if (span_has(d.built.who)) {
+            buf_json_key(x->b, "who");
+            buf_add_span(x->b, d.built.who);
+        }
+        if (span_has(d.body)) {
+            buf_json_key(x->b, "body");
+            buf_add_span(x->b, d.body);
+        }
+        buf_addc(x->b, '}');
+        return 0;
+    }
+    buf_addf(x->b, "%.*s (the person)\n", SPAN_ARG(r->patient.path));
+    explain_steps(x, &t);
+    buf_addf(x->b, "  => %s%s%s", action, d.reason && d.rule.action != RULE_DROP ? ": " : "", d.reason && d.rule.action != RULE_DROP ? d.reason : "");
+    buf_addf(x->b, "%s%s%s\n", d.reason && d.rule.action != RULE_DROP ? " (" : "", d.reason && d.rule.action != RULE_DROP ? reason_text(d.reason) : "",
+             d.reason && d.rule.action != RULE_DROP ? ")" : "");
+    if (d.rule.action != RULE_DROP && !d.reason)
+        buf_addf(x->b, "  looks for %.*s\n  sends     %.*s\n", SPAN_ARG(d.built.who), SPAN_ARG(d.body));
+    return 0;
+}
+
 static int message(struct explained *x, struct parsed *p, struct err *e)
 {
     p->message.channel = span_of(x->lc->name);
+    decide_admit(x->conf, x->lc->name, p);
     if (x->is_json) {
         buf_json_sep(x->b);
         buf_addc(x->b, '{');
@@ -201,7 +264,11 @@ static int message(struct explained *x, struct parsed *p, struct err *e)
             if (observation(x, r, &r->observations[k], e))
                 return -1;
         if (x->is_json)
-            buf_adds(x->b, "]}");
+            buf_addc(x->b, ']');
+        if (explain_person(x, r, e))
+            return -1;
+        if (x->is_json)
+            buf_addc(x->b, '}');
     }
     if (x->is_json)
         buf_adds(x->b, "]}");

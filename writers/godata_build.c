@@ -193,7 +193,8 @@ static unsigned no_match_flags(const struct godata_options *o, const struct reco
     return DELIVERY_MAY_CREATE;
 }
 
-size_t godata_build_who(struct buf *b, const struct godata_options *o, const struct record *r, struct span sample_day, const struct person_data *fresh)
+size_t godata_build_who(struct buf *b, const struct godata_options *o, const struct record *r, struct span sample_day, const struct person_data *fresh,
+                        bool has_body)
 {
     const struct rec_patient *p = &r->patient;
     size_t useful = span_has(r->specimen.id) && godata_options_match(o, GODATA_BY_SAMPLE, NULL);
@@ -220,7 +221,7 @@ size_t godata_build_who(struct buf *b, const struct godata_options *o, const str
     }
     if (fresh) {
         buf_json_key(b, "new");
-        godata_case_format_new(b, o, r, fresh);
+        godata_case_format_new(b, o, r, fresh, has_body);
     }
     buf_addc(b, '}');
     return useful;
@@ -239,7 +240,7 @@ int godata_build(const void *options, const struct record *r, const struct rec_o
     make_body(&body, lab, out->result_key);
     out->flags = no_match_flags(o, r, lab->person, &fresh);
     bool may_create = out->flags & DELIVERY_MAY_CREATE;
-    size_t useful = godata_build_who(&who, o, r, lab->date_sample_taken, may_create ? &fresh : NULL);
+    size_t useful = godata_build_who(&who, o, r, lab->date_sample_taken, may_create ? &fresh : NULL, true);
     bool is_full = body.is_full || who.is_full;
     if (!is_full) {
         out->body = arena_dup(a, buf_span(&body));

@@ -16,7 +16,8 @@ int godata_build(const void *options, const struct record *r, const struct rec_o
                  struct arena *a, struct built *out, struct err *e);
 /* Appends who. sample_day: of the sample, may be absent. fresh: the person to create when nobody matches, or NULL. Returns how many keys
  * of `match` it can be found by. */
-size_t godata_build_who(struct buf *b, const struct godata_options *o, const struct record *r, struct span sample_day, const struct person_data *fresh);
+size_t godata_build_who(struct buf *b, const struct godata_options *o, const struct record *r, struct span sample_day, const struct person_data *fresh,
+                        bool has_body);
 /* Is this value safe in a Go.Data filter? Date-looking text and operator words never match there as text (STANDARDS 8.4). */
 bool godata_is_searchable(struct span value);
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "godata_build.h"
 #include "text.h"
 
 #define BODY_MAX ((size_t)256 << 10)
@@ -214,7 +215,7 @@ void godata_case_format(struct buf *b, const struct godata_options *o, const str
     buf_addc(b, '}');
 }
 
-void godata_case_format_new(struct buf *b, const struct godata_options *o, const struct record *r, const struct person_data *p)
+void godata_case_format_new(struct buf *b, const struct godata_options *o, const struct record *r, const struct person_data *p, bool has_body)
 {
     char hash[65], uuid[GODATA_UUID_BYTES];
     buf_addc(b, '{');
@@ -237,9 +238,57 @@ void godata_case_format_new(struct buf *b, const struct godata_options *o, const
             }
         buf_addc(b, ']');
     }
-    buf_json_key(b, "body");
-    godata_case_format(b, o, r, p);
+    if (has_body) {
+        buf_json_key(b, "body");
+        godata_case_format(b, o, r, p);
+    }
     buf_addc(b, '}');
+}
+
+/* ---- send case ---- */
+
+/* What becomes of a person whom nobody matches: `send case` creates unless the route says otherwise. */
+static unsigned flags_of(const struct godata_options *o, const struct record *r, const struct person_data *p)
+{
+    switch (p->no_match) {
+    case NO_MATCH_DEFAULT:
+    case NO_MATCH_CREATE_CASE:
+    case NO_MATCH_CREATE_CONTACT: return godata_case_is_named(o, &r->patient) ? 0 : DELIVERY_MAY_CREATE;
+    case NO_MATCH_DROP: return DELIVERY_MAY_DROP;
+    case NO_MATCH_PARK: return 0;
+    }
+    return 0;
+}
+
+int godata_case_build(const void *options, const struct record *r, const struct person_data *p, struct arena *a, struct built *out, struct err *e)
+{
+    const struct godata_options *o = options;
+    struct record who_only = *r;
+    struct buf body, who;
+    char hash[65];
+    *out = (struct built){.flags = DELIVERY_IS_PERSON | flags_of(o, r, p)};
+    who_only.specimen = (struct rec_specimen){.id = SPAN_ABSENT};    /* a person's own data are never matched by a sample */
+    who_only.report = (struct rec_report){.filler_id = SPAN_ABSENT};
+    buf_init(&body, BODY_MAX);
+    buf_init(&who, BODY_MAX);
+    bool is_known = godata_case_identity(o, &who_only, hash);
+    godata_case_format(&body, o, r, p);
+    size_t useful = godata_build_who(&who, o, &who_only, SPAN_ABSENT, p, false);
+    bool is_full = body.is_full || who.is_full;
+    if (!is_full) {
+        out->body = arena_dup(a, buf_span(&body));
+        out->who = arena_dup(a, buf_span(&who));
+        out->result_key = is_known ? arena_dup(a, span_of(hash)) : SPAN_ABSENT;
+    }
+    buf_clear(&body);
+    buf_clear(&who);
+    if (is_full || arena_is_full(a))
+        return err_set(e, ERR_LIMIT, NULL, "the person is larger than allowed");
+    if (r->patient.old_ids.n)
+        out->hold = "MERGE_REVIEW";
+    else if (!is_known || r->patient.flags.n || (useful == 0 && !(out->flags & DELIVERY_MAY_CREATE)))
+        out->hold = "NO_IDENTITY";
+    return 0;
 }
 
 /* ---- a new one ---- */

@@ -14,7 +14,6 @@
 
 #include "clock.h"
 #include "godata_case.h"
-#include "godata_name.h"
 #include "godata_work.h"
 #include "xmem.h"
 
@@ -47,18 +46,6 @@ static void call(struct task *t, struct http_client *http, const char *method, c
 static bool is_none(const struct godata_reply *r) { return r->status == 404 && r->missing[0]; }
 
 /* ---- who it is ---- */
-
-/* Only what both sides say for sure can contradict (STANDARDS 8.7). */
-static bool contradicts(const json_t *who, const json_t *person)
-{
-    struct span born = godata_json_text(who, "birth_date"), dob = godata_json_text(person, "dob"), sex = godata_json_text(who, "sex");
-    struct span family = godata_json_text(who, "family"), last = godata_json_text(person, "lastName"), gender = godata_json_text(person, "gender");
-    if (born.n >= 10 && dob.n >= 10 && !span_eq(span_cut(born, 0, 10), span_cut(dob, 0, 10)))
-        return true;
-    if ((span_is(sex, "F") && span_is(gender, GODATA_PREFIX "GENDER_MALE")) || (span_is(sex, "M") && span_is(gender, GODATA_PREFIX "GENDER_FEMALE")))
-        return true;
-    return span_has(family) && span_has(last) && !godata_name_agrees(family, last);
-}
 
 static void add_compared(struct buf *b, const char *name, struct span ours, struct span theirs)
 {
@@ -131,7 +118,7 @@ static void judge_own(struct task *t, const json_t *who, const json_t *person, c
 {
     const struct godata_armed *armed = t->armed;
     json_t *lists[2] = {NULL, NULL}, *one;
-    if (!contradicts(who, person)) {
+    if (!godata_case_contradicts(who, person)) {
         if (strcmp(type, "contact") == 0 && !armed->has_contact_results && !(t->flags & DELIVERY_IS_PERSON))
             godata_finish(t, VERDICT_REJECTED, "CONTACT_RESULTS_OFF", NULL);
         else
@@ -140,7 +127,7 @@ static void judge_own(struct task *t, const json_t *who, const json_t *person, c
     }
     one = json_pack("[O]", person);
     lists[strcmp(type, "contact") == 0] = one;
-    give_evidence(t, who, json_object_get(json_object_get(who, "new"), "body"), lists);
+    give_evidence(t, who, NULL, lists);
     json_decref(one);
     godata_finish(t, VERDICT_REJECTED, "IDENTITY_CONFLICT", NULL);
 }
@@ -318,7 +305,7 @@ static void create(struct task *t, struct http_client *http, const json_t *who, 
 {
     const struct godata_armed *armed = t->armed;
     struct span mask = span_of(strcmp(type, "contact") == 0 ? armed->contact_mask : armed->case_mask);
-    json_t *body = json_deep_copy(json_object_get(fresh, "body"));
+    json_t *body = t->flags & DELIVERY_IS_PERSON ? json_loads(t->body, JSON_REJECT_DUPLICATES, NULL) : json_deep_copy(json_object_get(fresh, "body"));
     bool is_contact = strcmp(type, "contact") == 0;
     char *source = NULL, today[32];
     if (is_contact && !armed->has_contact_results && !(t->flags & DELIVERY_IS_PERSON)) {
@@ -334,7 +321,7 @@ static void create(struct task *t, struct http_client *http, const json_t *who, 
     } else if (!match_again(t, http)) {
         if (!is_enough)
             godata_finish(t, VERDICT_REJECTED, "PERSON_INCOMPLETE", NULL);
-        else if (!find_duplicates(t, http, who, body, id) && (!is_contact || (source = find_source(t, http)))) {
+        else if ((t->flags & DELIVERY_IS_FORCED || !find_duplicates(t, http, who, body, id)) && (!is_contact || (source = find_source(t, http)))) {
             post(t, http, who, body, type, id);
             if (is_contact && t->verdict == VERDICT_DELIVERED)
                 relate(t, http, id, source, body);

@@ -486,6 +486,7 @@ static void finish_found(struct task *t, const struct godata_found *f, struct bu
 void godata_find_perform(struct task *t, struct http_client *http)
 {
     const struct godata_armed *armed = t->armed;
+    bool has_contacts = armed->has_contact_results || t->flags & DELIVERY_IS_PERSON;
     struct search *s = xcalloc(1, sizeof *s);
     json_t *who = json_loads(t->who ? t->who : "{}", JSON_REJECT_DUPLICATES, NULL);
     json_t *cases = NULL, *contacts = NULL, *others = NULL, *samples = NULL;
@@ -506,11 +507,11 @@ void godata_find_perform(struct task *t, struct http_client *http)
     if (has_filter && (get_persons(t, http, "/cases/filter", buf_span(&filter), &cases) != 0 ||
                        get_persons(t, http, "/contacts/filter", buf_span(&filter), &contacts) != 0))
         goto out;
-    godata_find_decide(t->options, who, cases, contacts, NULL, samples, armed->has_contact_results, today, &found, &evidence);
+    godata_find_decide(t->options, who, cases, contacts, NULL, samples, has_contacts, today, &found, &evidence);
     if (has_filter && found.reason && strcmp(found.reason, "NO_MATCH") == 0 &&
         get_persons(t, http, "/contacts-of-contacts/filter", buf_span(&filter), &others) == 0 && json_array_size(others) > 0) {
         buf_reset(&evidence);
-        godata_find_decide(t->options, who, cases, contacts, others, samples, armed->has_contact_results, today, &found, &evidence);
+        godata_find_decide(t->options, who, cases, contacts, others, samples, has_contacts, today, &found, &evidence);
     }
     finish_found(t, &found, &evidence);
 out:

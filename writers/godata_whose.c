@@ -30,7 +30,7 @@
 #define EVIDENCE_MAX ((size_t)64 << 10)
 
 const char *const godata_whose_reasons[] = {"NO_MATCH", "AMBIGUOUS_PERSON", "IDENTITY_CONFLICT", "CONTACT_OF_CONTACT", "CONTACT_RESULTS_OFF", "PERSON_GONE",
-                                            "NO_IDENTITY", NULL};
+                                            "NO_IDENTITY", "POSSIBLE_DUPLICATE", "PERSON_INCOMPLETE", "PERSON_DELETED", "NO_SOURCE_CASE", NULL};
 
 /* ---- what the message says ---- */
 
@@ -311,9 +311,11 @@ void godata_whose_match(struct writer *w, const struct delivery *d, enum match_d
     out->reason = one ? NULL : godata_match_reason(m.state);
     if (one && one->person->type == GODATA_CONTACT_OF_CONTACT)
         out->reason = "CONTACT_OF_CONTACT";
-    else if (one && one->person->type == GODATA_CONTACT && !godata_session_shows_contacts(w))
+    else if (one && one->person->type == GODATA_CONTACT && !godata_session_shows_contacts(w) && !(d->flags & DELIVERY_IS_PERSON))
         out->reason = "CONTACT_RESULTS_OFF";
     bool is_nobody = m.state == GODATA_MATCH_CANDIDATES || m.state == GODATA_MATCH_NOBODY;
+    if (is_nobody && !one && d->flags & DELIVERY_MAY_CREATE && m.n && m.candidates[0].strength != GODATA_WEAK)
+        out->reason = "POSSIBLE_DUPLICATE"; /* as good as a hit of Go.Data's own search, which knows no other script or spelling */
     if (!out->reason) {
         set_found(out, one->person);
     } else if (is_nobody && !one && !(d->flags & DELIVERY_WAS_ASKED)) {

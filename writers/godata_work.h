@@ -14,6 +14,7 @@ void godata_update_perform(struct task *t, struct http_client *http);
 void godata_remove_perform(struct task *t, struct http_client *http);
 void godata_readback_perform(struct task *t, struct http_client *http);
 void godata_case_create_perform(struct task *t, struct http_client *http);
+void godata_case_update_perform(struct task *t, struct http_client *http);
 
 /* "/outbreaks/O/cases/P/lab-results[/R]" for "case", "/outbreaks/O/contacts/…" for "contact". */
 void godata_path_labs(struct buf *b, const struct task *t, const char *person_type, const char *remote_id);

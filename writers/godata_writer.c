@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "godata_build.h"
+#include "godata_case.h"
 #include "godata_whose.h"
 #include "godata_work.h"
 
@@ -38,6 +39,10 @@ static void perform(struct task *t, struct http_client *http)
     }
     if (is_unwritable(t))
         return;
+    if (t->step == STEP_UPDATE && t->flags & DELIVERY_IS_PERSON) {
+        godata_case_update_perform(t, http);
+        return;
+    }
     switch (t->step) {
     case STEP_FIND: godata_find_perform(t, http); return;
     case STEP_CREATE: godata_create_perform(t, http); return;
@@ -60,6 +65,7 @@ const struct writer_ops godata_writer = {
     .options = {.rows = godata_option_rows, .n = GODATA_OPTION_ROWS, .size = sizeof(struct godata_options), .check = godata_options_check},
     .open = godata_open,
     .build = godata_build,
+    .build_person = godata_case_build,
     .check_person = godata_options_check_person,
     .chore = godata_next_chore,
     .status = godata_status,

@@ -357,7 +357,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
             return -1;
         if (is_blocked)
             return 0;
-        if (decide(g, d, now, &target, &is_over, e))
+        if (d->flags & DELIVERY_IS_PERSON ? person_decide(g, d, &target, &is_over, e) : decide(g, d, now, &target, &is_over, e))
             goto out;
         if (is_over) {
             if (d->state == DELIVERY_SUPERSEDED && strcmp(d->reason, "SAME_AGAIN") == 0 && d->issued_us > target.issued_us) {

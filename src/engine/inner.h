@@ -13,6 +13,7 @@
 #include "log.h"
 
 #define ACTIVE_MAX 256              /* deliveries of a writer held in memory; the rest waits in the store */
+#define INTAKE_WORK_BYTES ((size_t)64 << 20)   /* rules and bodies of one observation or person */
 #define LANE_HASH 1024
 #define LANE_MAX 32                 /* of one lane in memory: a busy person must not keep the others out */
 #define LANE_LOW 8                  /* so few left: the store is asked for more of that lane */
@@ -171,7 +172,11 @@ void match_close(struct writer_run *w);
 /* The person is known: lane and step follow. */
 void dispatch_set_person(struct writer_run *w, struct delivery *d, const char *id, const char *type);
 
-/* person.c: nobody was found and d is held for it: true when it goes on instead (a person is created, or it is dropped). Stores nothing. */
+/* person.c: deliveries of the persons of an accepted message, one per person; *deliveries counts up. */
+int  person_deliver(struct engine *g, struct pending_frame *pf, const struct parsed *p, int64_t message_id, unsigned *deliveries, struct err *e);
+/* The person is known: is there anything to bring up to date? Decides d->step, or ends d (*is_over). t: filled with what was written last. */
+int  person_decide(struct engine *g, struct delivery *d, struct store_target *t, bool *is_over, struct err *e);
+/* nobody was found and d is held for it: true when it goes on instead (a person is created, or it is dropped). Stores nothing. */
 bool person_meet_no_match(struct writer_run *w, struct delivery *d);
 
 /* settle.c: what a finished task means for its delivery */

@@ -20,7 +20,6 @@
 #define ARENA_FACTOR 12             /* arena cap: this many times the frame … */
 #define WHY_MAX_BYTES ((size_t)64 << 10)
 #define UNREAD_HEAD ((size_t)4096)
-#define WORK_BYTES ((size_t)64 << 20)
 #define CONTROL_BYTES 48
 #define ARENA_MOST ((size_t)256 << 20)  /* … where the parser asks for more memory than that */
 #define ARENA_EXTRA ((size_t)4 << 20)   /* … plus this: a stated cap for hostile structure */
@@ -95,6 +94,8 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
             delivery_set(&d->reason, "OLDER");
             break;
         case VERSION_TIE:
+            if (d->flags & DELIVERY_IS_PERSON)
+                break; /* what came later is newer: senders say the time of a registration in minutes */
             if (o->state == DELIVERY_HELD && (!o->body[0] || strcmp(o->reason, "VERSION_TIE") == 0))
                 break; /* what could not be read takes no part: the sender, or we, mended it */
             d->state = DELIVERY_HELD;
@@ -150,7 +151,7 @@ static int deliver_observation(struct engine *g, struct pending_frame *pf, int64
     char lane[256];
     int rc = -1;
     if (!g->work)
-        g->work = arena_new(WORK_BYTES);
+        g->work = arena_new(INTAKE_WORK_BYTES);
     arena_reset(g->work);
     if (decide_observation(pf->ch->conf, r, o, g->work, &x, NULL, e))
         return -1;
@@ -326,6 +327,8 @@ int intake_deliver(struct engine *g, struct pending_frame *pf, const struct pars
                 return -1;
         }
     }
+    if (person_deliver(g, pf, p, message_id, deliveries, e))
+        return -1;
     if (accounted != p->observations)
         log_event(LOG_ERROR, "observations do not add up: please report", log_id("msg", 'm', message_id), log_int("in", p->observations), log_int("out", accounted));
     return 0;
@@ -359,10 +362,11 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, struct par
     else if (part.reason)
         m.reason = part.reason;
     const char *fate_word = part.reason ? "part-of" : "dropped", *why = part.reason ? "CONTINUATION" : p->fate == PARSE_FILTER ? p->filter_reason : "NOT_A_RESULT";
-    bool is_whole = p->fate != PARSE_ACCEPT || part.reason;
+    bool is_whole = p->fate != PARSE_ACCEPT || part.reason || p->is_persons;
     int rc = store_put_message(g->env.store, &m, e) || count(g, m.channel, "stored", e) ||
              (is_whole && p->observations && store_account(g->env.store, m.id, fate_word, why, p->observations, e)) ||
-             (part.reason && part_take(g, pf, &part, &m, e)) || (!is_whole && intake_deliver(g, pf, p, m.id, &deliveries, e)) ? -1 : 0;
+             (part.reason && part_take(g, pf, &part, &m, e)) || (!is_whole && intake_deliver(g, pf, p, m.id, &deliveries, e)) ||
+             (p->is_persons && p->fate == PARSE_ACCEPT && person_deliver(g, pf, p, m.id, &deliveries, e)) ? -1 : 0;
     part_clear(&part);
     if (rc)
         return -1;
@@ -422,6 +426,7 @@ static int intake_parsed(struct engine *g, struct pending_frame *pf, struct err 
         struct parsed *p = &pf->parsed.v[i];
         pf->message_id = 0;
         p->message.channel = span_of(lc->name);
+        decide_admit(pf->ch->conf, lc->name, p);
         if (pf->parser->ops->fits && (p->fate == PARSE_ACCEPT || p->fate == PARSE_FILTER))
             check_fit(pf, p);
         if (p->sequence.state == SEQUENCE_SENT && meet_sequence(g, pf, p, e))

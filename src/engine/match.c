@@ -135,7 +135,8 @@ static int look_again(struct engine *g, struct writer_run *w, struct delivery *d
         rc = store_update_delivery(g->env.store, d, e);
         log_event(LOG_INFO, "matched again", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id));
         dispatch_wake(g, w->conf->name);
-    } else if (m.state == MATCH_HELD && is_whole && (strcmp(m.reason, d->reason) != 0 || strcmp(m.evidence ? m.evidence : "", d->detail) != 0)) {
+    } else if (m.state == MATCH_HELD && is_whole && !(d->flags & DELIVERY_MAY_CREATE) &&
+               (strcmp(m.reason, d->reason) != 0 || strcmp(m.evidence ? m.evidence : "", d->detail) != 0)) {
         int64_t held_us = d->updated_us;
         hold(d, &m, now);
         d->updated_us = held_us;    /* held since then: other evidence makes it no younger */

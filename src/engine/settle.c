@@ -76,9 +76,11 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
     case VERDICT_DELIVERED:
         switch (step) {
         case STEP_FIND:
-        case STEP_PERSON:
             after_find(w, d, t);
             return 0;
+        case STEP_PERSON:
+            after_find(w, d, t);
+            return (d->flags & DELIVERY_IS_PERSON) && t->created_id ? finish_write(g, d, t->created_id, now, e) : 0;
         case STEP_CREATE:
             return finish_write(g, d, t->created_id, now, e);
         case STEP_UPDATE:

@@ -21,3 +21,13 @@ void reply_free(struct reply *r)
     free(r->why);
     free(r);
 }
+
+void parsed_take_persons(struct parsed *p)
+{
+    p->fate = p->persons->fate;
+    p->records = p->persons->records;
+    p->n_records = p->persons->n_records;
+    p->problems = p->persons->problems;
+    p->n_problems = p->persons->n_problems;
+    p->is_persons = true;
+}

@@ -89,6 +89,15 @@ struct problem {
 enum sequence_state { SEQUENCE_NONE, SEQUENCE_SENT, SEQUENCE_ANSWERED, SEQUENCE_WRONG };
 struct sequence { enum sequence_state state; int64_t number; };    /* sent: MSH-13; answered, wrong: MSA-4 */
 
+/* What a message without results is to a configuration that sends persons; to others it stays what the parsed says (STANDARDS 8.9). */
+struct parsed_persons {
+    enum parse_fate fate;           /* ACCEPT, REFUSE or REJECT */
+    struct record *records;         /* one per patient, without observations */
+    size_t n_records;
+    const struct problem *problems;
+    size_t n_problems;
+};
+
 struct parsed {                     /* one message (MSH … / Bundle) of a frame */
     struct span raw;                /* its bytes inside the frame */
     struct rec_message message;
@@ -104,8 +113,13 @@ struct parsed {                     /* one message (MSH … / Bundle) of a frame
     struct span identity;           /* of a lone resource: "Observation?system|value", what a condition calls it; absent: it has no identifier */
     struct span continues;          /* valued: the rest of the message whose last part named this in continued_by (HL7 MSH-14) */
     struct span continued_by;       /* valued: more of this message comes, naming this (HL7 DSC-1) */
+    const struct parsed_persons *persons;   /* the message tells of persons only; NULL: it does not */
+    bool is_persons;                /* taken as that: records has no observations */
     struct sequence sequence;       /* NONE unless the parser's options ask for the protocol and the message has a number */
 };
+
+/* The message is taken for its persons. */
+void parsed_take_persons(struct parsed *p);
 
 struct parse_result {
     struct parsed *v;

@@ -40,10 +40,41 @@ int decide_observation(const struct config *c, const struct record *r, const str
     return 0;
 }
 
+int decide_person(const struct config *c, const struct record *r, struct arena *a, struct decision *out, struct rule_trace *trace, struct err *e)
+{
+    *out = (struct decision){.writer = NULL};
+    if (rule_run_person(c->rules, r, a, &out->rule, trace, e) == 0) {
+        out->writer = out->rule.writer ? config_writer_find(c, out->rule.writer) : NULL;
+        if (!out->writer || out->rule.action == RULE_DROP || !out->rule.person ||
+            out->writer->ops->build_person(out->writer->options, r, out->rule.person, a, &out->built, e) == 0)
+            goto decided;
+    }
+    if (e->kind != ERR_LIMIT)
+        return -1;
+    *e = ERR_INIT;
+    *out = (struct decision){.rule = {.action = RULE_HOLD, .route = out->rule.route, .writer = out->rule.writer, .reason = "TOO_LARGE"}, .writer = out->writer};
+decided:
+    if (out->rule.action == RULE_SEND_PERSON) {
+        out->reason = out->built.hold;
+        out->detail = out->built.hold ? out->built.hold_detail : SPAN_ABSENT;
+        out->body = out->built.body;
+    } else {
+        out->reason = out->rule.reason;
+        out->detail = span_has(out->rule.table_key) ? out->rule.table_key : out->rule.detail;
+    }
+    return 0;
+}
+
+void decide_admit(const struct config *c, const char *channel, struct parsed *p)
+{
+    if (p->persons && !p->is_persons && rule_takes_persons(c->rules, span_of(channel)))
+        parsed_take_persons(p);
+}
+
 int64_t decide_issued_us(const struct zone *z, const struct record *r, const struct rec_observation *o, int64_t received_us)
 {
     int64_t us;
-    if (zone_ts_us(z, &r->report.issued_at, &us) || zone_ts_us(z, &o->analysed_at, &us) || zone_ts_us(z, &r->message->sent_at, &us))
+    if (zone_ts_us(z, &r->report.issued_at, &us) || (o && zone_ts_us(z, &o->analysed_at, &us)) || zone_ts_us(z, &r->message->sent_at, &us))
         return us;
     return received_us;
 }

@@ -22,6 +22,10 @@ struct decision {
 /* A cap that is reached holds this observation and nothing else (TOO_LARGE). trace may be NULL. -1: ERR_BUG only. */
 int  decide_observation(const struct config *c, const struct record *r, const struct rec_observation *o, struct arena *a, struct decision *out,
                         struct rule_trace *trace, struct err *e);
+/* The same for the person of a record (routes with send case, send contact). rule.action RULE_DROP: no route sends it. */
+int  decide_person(const struct config *c, const struct record *r, struct arena *a, struct decision *out, struct rule_trace *trace, struct err *e);
+/* Takes a message for its persons when it has nothing else and a route of this channel sends persons. Before its fate is used. */
+void decide_admit(const struct config *c, const char *channel, struct parsed *p);
 /* The version's time: when it was reported, else analysed, else sent, else received. z: the channel's zone, may be NULL. */
 int64_t decide_issued_us(const struct zone *z, const struct record *r, const struct rec_observation *o, int64_t received_us);
 /* The lane before the person is known: "<writer>/s:<sample>", else "<writer>/m:<message>". */

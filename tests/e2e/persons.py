@@ -246,6 +246,163 @@ def test_a_missing_permission_is_named():
         rig.WRITER = writer
 
 
+# ---- send case ----
+
+PEOPLE = '''
+route "people" {{
+    when    message.kind ~ /^ADT/
+    send    case to "godata"
+    update  case.phone_number, case.city
+}}
+route "results" {{ when observation.code in tests  send lab to "godata" }}
+route "everything-else" {{ hold "no route" }}
+'''
+ADT = '''MSH|^~\\&|HIS|CLINIC|LABRELAY|MOH|%(time)s+0300||ADT^%(event)s^ADT_A01|%(control)s|P|2.5.1|||AL|NE||UNICODE UTF-8
+EVN|%(event)s|%(time)s
+PID|1||%(number)s^^^UGA^NI~MR-%(number)s^^^CLINIC^MR||%(name)s^^^^L||%(born)s|%(sex)s|||%(street)s^^%(city)s^^^UGA^H||%(phone)s
+PV1|1|O'''
+
+
+def adt(control, event='A04', time_='20261105090000', number='CF-88-01', name='Nakato^Ruth', born='19950607', sex='F', street='12 Mango Road',
+        city='Kampala', phone='^PRN^CP^^^^^^^^^+256700000001', extra=''):
+    return hl7(ADT % {'control': control, 'event': event, 'time': time_, 'number': number, 'name': name, 'born': born, 'sex': sex, 'street': street,
+                      'city': city, 'phone': phone} + extra)
+
+
+def edit(r, case, **fields):
+    r.sandbox.login()
+    return r.sandbox.call('PUT', '/outbreaks/%s/cases/%s' % (r.sandbox.outbreak, case['id']), fields, token=r.sandbox.token)
+
+
+def usual(c):
+    found = [a for a in c['addresses'] if a['typeId'] == PREFIX + 'ADDRESS_TYPE_USUAL_PLACE_OF_RESIDENCE']
+    expect(len(found) == 1, 'exactly one usual place', c['addresses'])
+    return found[0]
+
+
+def state_of(r, control):
+    for i in range(1, 60):
+        m = r.json('show', 'm%d' % i)
+        if m['control_id'] == control:
+            return [(d['state'], d['reason']) for d in m['deliveries']]
+    return None
+
+
+def test_adt_makes_a_case_and_keeps_it_up_to_date():
+    with rig.Rig(routes=PEOPLE) as r:
+        expect(b'MSA|AA|A1' in r.send(adt('A1')).replace(b'MSA|CA', b'MSA|AA'), 'acknowledged')
+        r.settle()
+        c, = persons(r)
+        expect((c['firstName'], c['lastName'], c['classification'], usual(c)['city']) ==
+               ('Ruth', 'Nakato', PREFIX + 'CASE_CLASSIFICATION_SUSPECT', 'Kampala'), 'a case', c)
+        expect(sorted(d['number'] for d in c['documents']) == ['CF-88-01', 'MR-CF-88-01'], 'documents', c['documents'])
+        # new telephone and town: both may be replaced; a further name is only filled in
+        r.send(adt('A2', 'A08', '20261105100000', name='Nakato^Ruth^Mary', city='Jinja', phone='^PRN^CP^^^^^^^^^+256700000002'))
+        r.settle()
+        c, = persons(r)
+        expect((usual(c)['city'], usual(c)['phoneNumber'], c['middleName'], usual(c)['addressLine1']) == ('Jinja', '+256700000002', 'Mary', '12 Mango Road'), 'news', c)
+        # an older one comes late, and the last one again
+        r.send(adt('A3', 'A08', '20261105093000', city='Gulu'))
+        r.send(adt('A4', 'A31', '20261105110000', name='Nakato^Ruth^Mary', city='Jinja', phone='^PRN^CP^^^^^^^^^+256700000002'))
+        r.settle()
+        expect(usual(persons(r)[0])['city'] == 'Jinja', 'older after newer changes nothing')
+        expect(state_of(r, 'A3') == [('superseded', 'OLDER')], 'older', state_of(r, 'A3'))
+        expect(state_of(r, 'A4') in ([('superseded', 'SAME_AGAIN')], [('delivered', '')]), 'nothing new', state_of(r, 'A4'))
+        # its results find it
+        r.send(oru('R1', 'S-1', number='CF-88-01', name='Nakato^Ruth'))
+        r.settle()
+        one_case(r, 1)
+        balanced(r)
+
+
+def test_what_a_person_changed_stays():
+    with rig.Rig(routes=PEOPLE) as r:
+        r.send(adt('A1'))
+        r.settle()
+        c, = persons(r)
+        mine = {'firstName': 'Ruth Anna', 'classification': PREFIX + 'CASE_CLASSIFICATION_CONFIRMED', 'outcomeId': PREFIX + 'OUTCOME_RECOVERED',
+                'documents': c['documents'] + [{'type': PREFIX + 'DOCUMENT_TYPE_PASSPORT', 'number': 'B-777'}],
+                'addresses': [dict(usual(c), phoneNumber='+256711111111')]}
+        edit(r, c, **mine)
+        r.send(adt('A2', 'A08', '20261105100000', city='Jinja'))     # the telephone as before: no news
+        r.settle()
+        c, = persons(r)
+        expect((c['firstName'], c['classification'], c['outcomeId']) == (mine['firstName'], mine['classification'], mine['outcomeId']), 'untouched', c)
+        expect((usual(c)['phoneNumber'], usual(c)['city']) == ('+256711111111', 'Jinja'), 'only the news', usual(c))
+        expect(len(c['documents']) == 3, 'documents', c['documents'])
+        # now the sender has another telephone: two say different things
+        r.send(adt('A3', 'A08', '20261105110000', city='Jinja', phone='^PRN^CP^^^^^^^^^+256722222222'))
+        r.settle()
+        expect(state_of(r, 'A3') == [('held', 'HUMAN_EDIT')], 'for a person', state_of(r, 'A3'))
+        d = r.json('held', 'list')[0]
+        expect(d['detail'] == 'phoneNumber', 'the field is named', d['detail'])
+        expect(usual(persons(r)[0])['phoneNumber'] == '+256711111111', 'kept')
+        # a changed given name of somebody who stands
+        r.send(adt('A4', 'A08', '20261105120000', name='Nakato^Rosemary', city='Jinja'))
+        r.settle()
+        expect(state_of(r, 'A4') == [('held', 'IDENTITY_CHANGED')], 'for a person', state_of(r, 'A4'))
+        # another birth date
+        r.send(adt('A5', 'A08', '20261105130000', born='19950608', city='Jinja'))
+        r.settle()
+        expect(state_of(r, 'A5') == [('held', 'IDENTITY_CONFLICT')], 'for a person', state_of(r, 'A5'))
+        c, = persons(r)
+        expect((c['firstName'], c['dob'][:10]) == ('Ruth Anna', '1995-06-07'), 'kept', c)
+        balanced(r)
+
+
+def test_a_case_that_stands_is_completed_and_never_reclassified():
+    stands = {'id': 'c0000000-0000-4000-8000-000000000009', 'visualId': 'CA-0000000009', 'firstName': 'Ruth', 'lastName': 'Nakato',
+              'documents': [{'type': PREFIX + 'DOCUMENT_TYPE_NATIONAL_ID_CARD', 'number': 'CF-88-01'}], 'classification': PREFIX + 'CASE_CLASSIFICATION_PROBABLE',
+              'addresses': [{'typeId': PREFIX + 'ADDRESS_TYPE_USUAL_PLACE_OF_RESIDENCE', 'city': 'Mbale'}, {'typeId': PREFIX + 'ADDRESS_TYPE_OTHER', 'city': 'Soroti'}]}
+    routes = PEOPLE.replace('send    case', 'set case.classification = "CONFIRMED"  set case.risk_level = "3_HIGH"\n    send    case').replace(', case.city', '')
+    with rig.Rig(seed={'cases': [stands]}, routes=routes) as r:
+        r.send(adt('A1'))
+        r.settle()
+        c, = persons(r)
+        expect((c['id'], c['visualId'], c['dob'][:10], c['gender']) == (stands['id'], 'CA-0000000009', '1995-06-07', PREFIX + 'GENDER_FEMALE'), 'completed', c)
+        expect(c['classification'] == stands['classification'], 'its classification stays', c['classification'])
+        expect(c['riskLevel'] == PREFIX + 'RISK_LEVEL_3_HIGH', 'an empty field is filled by rule', c)
+        expect((usual(c)['city'], usual(c)['addressLine1'], len(c['addresses'])) == ('Mbale', '12 Mango Road', 2), 'its address is completed', c['addresses'])
+        expect(sorted(d['number'] for d in c['documents']) == ['CF-88-01', 'MR-CF-88-01'], 'a document is added', c['documents'])
+        balanced(r)
+
+
+def test_a_rule_may_reclassify():
+    routes = PEOPLE.replace('send    case', 'set case.classification = "CONFIRMED"\n    send    case').replace('case.city', 'case.classification')
+    stands = dict(SOURCE, classification=PREFIX + 'CASE_CLASSIFICATION_SUSPECT', firstName='Ruth', lastName='Nakato', dob='1995-06-07',
+                  documents=[{'type': PREFIX + 'DOCUMENT_TYPE_NATIONAL_ID_CARD', 'number': 'CF-88-01'}])
+    with rig.Rig(seed={'cases': [stands]}, routes=routes) as r:
+        r.send(adt('A1'))
+        r.settle()
+        expect(persons(r)[0]['classification'] == PREFIX + 'CASE_CLASSIFICATION_CONFIRMED', 'by rule')
+
+
+def test_without_such_a_route_adt_stays_refused():
+    with rig.Rig() as r:
+        expect(b'MSA|AR|A1' in r.send(adt('A1')).replace(b'MSA|CR', b'MSA|AR'), 'as ever')
+    with rig.Rig(routes=PEOPLE) as r:
+        expect(b'MSA|AR|A1' in r.send(adt('A1', 'A03')).replace(b'MSA|CR', b'MSA|AR'), 'a discharge writes nothing')
+        expect(persons(r) == [], 'nothing')
+        balanced(r)
+
+
+# [item 76]
+def test_a_merge_is_for_a_person():
+    with rig.Rig(routes=PEOPLE, seed={'cases': [SOURCE]}) as r:
+        r.send(adt('A1', number='CF-1'))
+        r.settle()
+        before = persons(r)
+        r.sandbox.call('POST', '/sandbox/reset-stats')
+        m = adt('A2', 'A40', '20261105120000', number='CF-2').replace(b'PV1|1|O', b'MRG|CF-1^^^UGA^NI')
+        expect(b'MSA|AA|A2' in r.send(m).replace(b'MSA|CA', b'MSA|AA'), 'acknowledged')
+        r.settle()
+        expect(state_of(r, 'A2') == [('held', 'MERGE_REVIEW')], 'held', state_of(r, 'A2'))
+        expect(persons(r) == before, 'nothing is written')
+        routes = r.sandbox.call('GET', '/sandbox/stats')['routes']
+        expect(not [k for k in routes if 'merge' in k or k.startswith(('PUT', 'DELETE'))], 'no merge call', routes)
+        balanced(r)
+
+
 def main():
     tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith('test_') and (not sys.argv[1:] or any(w in n for w in sys.argv[1:]))]
     failed = 0
