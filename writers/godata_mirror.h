@@ -3,7 +3,8 @@
  *
  * Thread: engine only. A mirror belongs to one writer. People are kept in memory (struct godata_people) and in the store; lab results in the
  * store only. What changes is part of the open batch: whoever calls commits. A page is read by a courier: it needs nothing but struct godata_page.
- * All times are microseconds of our clock; cursors are timestamps of the server, compared with each other only.
+ * All times are microseconds of our clock; cursors are timestamps of the server, never compared with it.
+ * Without a store (unit tests) nothing is polled and no lab result is kept: it never is loaded, and knows the people that were put directly.
  */
 #ifndef LABRELAY_GODATA_MIRROR_H
 #define LABRELAY_GODATA_MIRROR_H
@@ -25,6 +26,8 @@ bool godata_mirror_is_loaded(const struct godata_mirror *m);        /* the first
 bool godata_mirror_is_possible(const struct godata_mirror *m);
 /* Our clock at the start of the last complete round of polls: all that Go.Data had then is in. 0: none yet in this process. */
 int64_t godata_mirror_seen_us(const struct godata_mirror *m);
+/* Our own account: what it wrote last is no change to anybody. */
+void godata_mirror_set_user(struct godata_mirror *m, const char *user_id);
 /* Somebody waits for a round that starts from now on. Rounds start at most once a second. */
 void godata_mirror_want(struct godata_mirror *m, int64_t now_us);
 struct godata_people *godata_mirror_people(struct godata_mirror *m);
@@ -50,6 +53,7 @@ struct godata_page {
     enum godata_list list;
     uint64_t number;                    /* of the page, in this process: an answer to an older one is left out */
     char *path;                         /* heap: what to GET, with the filter */
+    int64_t server_us;                  /* the answer's Date, set before take_page; 0: not known */
 };
 void godata_page_clear(struct godata_page *p);
 /* true: out is filled, to be cleared by the caller. false: nothing to read before *next_us (0: until something else happens). */

@@ -156,9 +156,9 @@ struct writer_status {
 struct store;
 struct writer_memory {                              /* small durable values of a writer; backed by the store, engine thread only */
     void *ctx;
-    struct store *store;                            /* for writers with tables of their own (a mirror); NULL in tests: memory only */
     int64_t (*get)(void *ctx, const char *writer, const char *key, int64_t def);
     void (*put)(void *ctx, const char *writer, const char *key, int64_t v);      /* in the open batch */
+    struct store *store;                            /* for writers with tables of their own (a mirror); NULL in tests: nothing is kept */
 };
 /* What build() makes of one observation and its lab result. Strings in the arena. */
 struct built {

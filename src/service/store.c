@@ -22,6 +22,7 @@
  *   memory, config, meta      small values of writers; configuration hashes; next ids, so that none is ever used twice.
  *   channel, pause, alarm     what was heard when, what a person paused, what is wrong: store_watch.c. Few rows.
  *   trail(last, first, bits)  which identifiers may stand in these messages: store_trail.c. Added without a new version: no row is needed.
+ *   mirror_person, mirror_lab, mirror_place   what writers know of the people and results at their end: store_mirror.c. Since schema 2.
  *   Index delivery_open holds the open states only (result key), delivery_due those a courier may take (writer, time): both stay small
  *   however long the history is. CLAIMED stays in delivery_due so that a claim does not touch it; the look-up passes over the few.
  *   Random keys make delivery_open the dearest part of a put once hundreds of thousands wait; everything else is appended.
@@ -101,7 +102,7 @@ static const char schema_1[] =
     "CREATE TABLE config(id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE);"
     "PRAGMA user_version=1;";
 
-/* Nothing is rewritten: a column with a default and indexes over few rows. */
+/* Nothing is rewritten: a column with a default, indexes over few rows, new tables. */
 static const char schema_2[] =
     "ALTER TABLE delivery ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX delivery_held ON delivery(writer,reason) WHERE state=3;"
@@ -109,6 +110,15 @@ static const char schema_2[] =
     "CREATE TABLE pause(kind TEXT NOT NULL, name TEXT NOT NULL, us INTEGER NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY(kind,name)) WITHOUT ROWID;"
     "CREATE TABLE alarm(kind TEXT NOT NULL, subject TEXT NOT NULL, raised_us INTEGER NOT NULL, cleared_us INTEGER NOT NULL, said_us INTEGER NOT NULL,"
     " n INTEGER NOT NULL, detail TEXT NOT NULL, PRIMARY KEY(kind,subject)) WITHOUT ROWID;"
+    "CREATE TABLE mirror_person(writer INTEGER NOT NULL, id TEXT NOT NULL, updated INTEGER NOT NULL, db_updated INTEGER NOT NULL, hash INTEGER NOT NULL,"
+    " put_us INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY(writer,id)) WITHOUT ROWID;"
+    "CREATE TABLE mirror_lab(writer INTEGER NOT NULL, id TEXT NOT NULL, updated INTEGER NOT NULL, db_updated INTEGER NOT NULL, hash INTEGER NOT NULL,"
+    " put_us INTEGER NOT NULL, row TEXT NOT NULL, person TEXT NOT NULL, sample TEXT NOT NULL, k TEXT NOT NULL, PRIMARY KEY(writer,id)) WITHOUT ROWID;"
+    "CREATE INDEX mirror_lab_person ON mirror_lab(writer,person);"
+    "CREATE INDEX mirror_lab_sample ON mirror_lab(writer,sample) WHERE sample<>'';"
+    "CREATE INDEX mirror_lab_k ON mirror_lab(writer,k) WHERE k<>'';"
+    "CREATE TABLE mirror_place(writer INTEGER NOT NULL, list INTEGER NOT NULL, is_loaded INTEGER NOT NULL, is_sweeping INTEGER NOT NULL,"
+    " swept_us INTEGER NOT NULL, top_ms INTEGER NOT NULL, floor_ms INTEGER NOT NULL, at TEXT NOT NULL, owner TEXT NOT NULL, PRIMARY KEY(writer,list)) WITHOUT ROWID;"
     "PRAGMA user_version=2;";
 
 static const char *const message_state_names[] = {[MESSAGE_STORED] = "stored", [MESSAGE_REFUSED] = "refused", [MESSAGE_QUARANTINED] = "quarantined"};
@@ -324,6 +334,7 @@ static void drop_batch(struct store *q)
             (void)db_run(&q->d, s, "cannot roll back", &ignored);
     }
     word_forget(&q->d);                 /* also when SQLite rolled back by itself (disk full): new words are gone with it */
+    q->rollbacks++;
     q->is_open_batch = q->is_erased = false;
     q->counters_n = 0;
     q->next = q->committed;

@@ -31,6 +31,10 @@ enum store_stmt {
     ST_WALK_MESSAGES, ST_WALK_DELIVERIES,
     ST_PUT_CHANNEL, ST_LIST_CHANNELS, ST_PUT_PAUSE, ST_DROP_PAUSE, ST_LIST_PAUSES, ST_PUT_ALARM, ST_DROP_ALARM, ST_LIST_ALARMS,
     ST_QUEUE, ST_QUEUE_LANES, ST_OLDEST_DUE, ST_HELD, ST_NEXT_MESSAGE,
+    ST_MIRROR_GET_PERSON, ST_MIRROR_GET_LAB, ST_MIRROR_PUT_PERSON, ST_MIRROR_PUT_LAB, ST_MIRROR_DROP_PERSON, ST_MIRROR_DROP_LAB,
+    ST_MIRROR_COUNT_PEOPLE, ST_MIRROR_COUNT_LABS, ST_MIRROR_STALE_PEOPLE, ST_MIRROR_STALE_LABS, ST_MIRROR_ALL_PEOPLE,
+    ST_MIRROR_LABS_OF_PERSON, ST_MIRROR_LABS_OF_SAMPLE, ST_MIRROR_LABS_OF_K, ST_MIRROR_LAB, ST_MIRROR_GET_PLACE, ST_MIRROR_PUT_PLACE,
+    ST_MIRROR_CLEAR_PEOPLE, ST_MIRROR_CLEAR_LABS, ST_MIRROR_CLEAR_PLACES,
     STORE_STMTS
 };
 
@@ -116,6 +120,7 @@ struct store {
     int lock_fd;
     char *lock_path;
     bool is_open_batch;
+    uint64_t rollbacks;                 /* batches that were dropped, see store_rollbacks() */
     bool is_broken;                     /* the batch was rolled back by an error; `why` says which */
     bool is_dead;                       /* fsync failed: nothing is written any more */
     struct err why;

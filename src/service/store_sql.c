@@ -53,6 +53,31 @@ static const char *const sql[STORE_STMTS] = {
                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
     [ST_UPDATE_TARGET] = "UPDATE target SET remote_id=?3,person_id=?4,person_type=?5,body=?6,issued_us=?7,written_us=?8,delivery=?9,rank=?10,tombstone=?11"
                          " WHERE key8=?1 AND key=?2",
+    [ST_MIRROR_GET_PERSON] = "SELECT updated,db_updated,hash,put_us FROM mirror_person WHERE writer=?1 AND id=?2",
+    [ST_MIRROR_GET_LAB] = "SELECT updated,db_updated,hash,put_us FROM mirror_lab WHERE writer=?1 AND id=?2",
+    [ST_MIRROR_PUT_PERSON] = "INSERT INTO mirror_person(writer,id,updated,db_updated,hash,put_us,row) VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO UPDATE SET"
+                             " updated=excluded.updated,db_updated=excluded.db_updated,hash=excluded.hash,put_us=excluded.put_us,row=excluded.row",
+    [ST_MIRROR_PUT_LAB] = "INSERT INTO mirror_lab(writer,id,updated,db_updated,hash,put_us,row,person,sample,k) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)"
+                          " ON CONFLICT DO UPDATE SET updated=excluded.updated,db_updated=excluded.db_updated,hash=excluded.hash,put_us=excluded.put_us,"
+                          "row=excluded.row,person=excluded.person,sample=excluded.sample,k=excluded.k",
+    [ST_MIRROR_DROP_PERSON] = "DELETE FROM mirror_person WHERE writer=?1 AND id=?2",
+    [ST_MIRROR_DROP_LAB] = "DELETE FROM mirror_lab WHERE writer=?1 AND id=?2",
+    [ST_MIRROR_COUNT_PEOPLE] = "SELECT count(*) FROM mirror_person WHERE writer=?1",
+    [ST_MIRROR_COUNT_LABS] = "SELECT count(*) FROM mirror_lab INDEXED BY mirror_lab_person WHERE writer=?1",
+    [ST_MIRROR_STALE_PEOPLE] = "SELECT id FROM mirror_person WHERE writer=?1 AND id>?2 AND (?3 IS NULL OR id<=?3) AND put_us<?4 ORDER BY id LIMIT ?5",
+    [ST_MIRROR_STALE_LABS] = "SELECT id FROM mirror_lab WHERE writer=?1 AND id>?2 AND (?3 IS NULL OR id<=?3) AND put_us<?4 ORDER BY id LIMIT ?5",
+    [ST_MIRROR_ALL_PEOPLE] = "SELECT id,row FROM mirror_person WHERE writer=?1",
+    [ST_MIRROR_LABS_OF_PERSON] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND person=?2",
+    [ST_MIRROR_LABS_OF_SAMPLE] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND sample=?2 AND sample<>''",
+    [ST_MIRROR_LABS_OF_K] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND k=?2 AND k<>''",
+    [ST_MIRROR_LAB] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND id=?2",
+    [ST_MIRROR_GET_PLACE] = "SELECT is_loaded,is_sweeping,swept_us,top_ms,floor_ms,at,owner FROM mirror_place WHERE writer=?1 AND list=?2",
+    [ST_MIRROR_PUT_PLACE] = "INSERT INTO mirror_place(writer,list,is_loaded,is_sweeping,swept_us,top_ms,floor_ms,at,owner) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)"
+                            " ON CONFLICT DO UPDATE SET is_loaded=excluded.is_loaded,is_sweeping=excluded.is_sweeping,swept_us=excluded.swept_us,"
+                            "top_ms=excluded.top_ms,floor_ms=excluded.floor_ms,at=excluded.at,owner=excluded.owner",
+    [ST_MIRROR_CLEAR_PEOPLE] = "DELETE FROM mirror_person WHERE writer=?1",
+    [ST_MIRROR_CLEAR_LABS] = "DELETE FROM mirror_lab WHERE writer=?1",
+    [ST_MIRROR_CLEAR_PLACES] = "DELETE FROM mirror_place WHERE writer=?1",
     [ST_PUT_FRAGMENT] = "INSERT INTO fragment(message,first,channel,key,us) VALUES(?1,?2,?3,?4,?5)",
     [ST_FIND_FRAGMENT] = "SELECT first,channel FROM fragment f WHERE key=?1 AND message=(SELECT max(message) FROM fragment WHERE first=f.first)"
                          " ORDER BY message DESC LIMIT 1",
