@@ -567,3 +567,38 @@ bool sandbox_cond_range(const struct sandbox_cond *c, const char *field, int64_t
     }
     return false;
 }
+
+bool sandbox_cond_either(const struct sandbox_cond *c, const char *a, const char *b, int64_t *low)
+{
+    int64_t one, high;
+    if (!c)
+        return false;
+    if (sandbox_cond_range(c, a, low, &high) || sandbox_cond_range(c, b, low, &high))
+        return *low > INT64_MIN;
+    if (c->op == OP_AND) {
+        for (size_t i = 0; i < c->kids_n; i++)
+            if (sandbox_cond_either(c->kids[i], a, b, low))
+                return true;
+        return false;
+    }
+    if (c->op != OP_OR)
+        return false;
+    for (size_t i = 0; i < c->kids_n; i++) {
+        if (!sandbox_cond_either(c->kids[i], a, b, &one))
+            return false;
+        *low = i == 0 || one < *low ? one : *low;
+    }
+    return c->kids_n > 0;
+}
+
+const char *sandbox_cond_above(const struct sandbox_cond *c, const char *field)
+{
+    const char *text = NULL;
+    if (!c)
+        return NULL;
+    if (c->op == OP_GT && strcmp(c->path, field) == 0 && c->values_n == 1 && !c->values[0].is_date)
+        return json_string_value(c->values[0].json);
+    for (size_t i = 0; c->op == OP_AND && i < c->kids_n && !text; i++)
+        text = sandbox_cond_above(c->kids[i], field);
+    return text;
+}

@@ -27,6 +27,10 @@ struct sandbox_fields {
 bool sandbox_cond_strings(const struct sandbox_cond *c, const struct sandbox_fields *f);
 /* Milliseconds between which the date `field` must lie wherever c matches; false when c does not say. */
 bool sandbox_cond_range(const struct sandbox_cond *c, const char *field, int64_t *low, int64_t *high);
+/* Milliseconds that one of two dates must reach wherever c matches; false when c does not say. */
+bool sandbox_cond_either(const struct sandbox_cond *c, const char *a, const char *b, int64_t *low);
+/* The text that the string `field` must lie behind wherever c matches; NULL when c does not say. Borrowed. */
+const char *sandbox_cond_above(const struct sandbox_cond *c, const char *field);
 /* MongoDB's order of types, for sorting: null, numbers, strings, objects, arrays, booleans. */
 int  sandbox_cond_type_rank(const json_t *v);
 #endif

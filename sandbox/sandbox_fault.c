@@ -241,5 +241,8 @@ void on_clock(struct sandbox_call *c)
     int64_t ms = 0;
     set_count(c->body, "advance", 1000, &ms);
     c->s->clock_shift_ms += ms;
+    ms = json_integer_value(json_object_get(c->body, "stamps")) * 1000;     /* may be negative: a clock that was set back */
+    sandbox_shift_stamps(ms);
+    c->s->clock_shift_ms -= ms;                                            /* tokens and lock-outs do not notice */
     call_reply_new(c, json_pack("{sI}", "shifted", (json_int_t)(c->s->clock_shift_ms / 1000)));
 }

@@ -94,6 +94,9 @@ int sandbox_filter_init(struct sandbox_filter *f, const json_t *filter, bool is_
     json_array_foreach(order, i, v)
         if (json_is_string(v))
             add_order(f, json_string_value(v));
+    for (i = 0; is_rewritten && i < f->order_n; i++)
+        if (strcmp(f->order[i].field, "_id") == 0)      /* what MongoDB calls it: the raw lists sort by that */
+            memmove(f->order[i].field, "id", sizeof "id");
     read_fields(f, json_object_get(filter, "fields"));
     read_include(f, json_object_get(filter, "include"));
     if (sandbox_cond_new(&f->where, json_object_get(filter, "where"), is_rewritten, e)) {

@@ -109,7 +109,7 @@ static const char *date_line(void)
 {
     static char line[64];
     static time_t made;
-    time_t now = time(NULL);
+    time_t now = (time_t)(sandbox_now_ms() / 1000);
     if (now != made) {
         struct tm tm;
         gmtime_r(&now, &tm);

@@ -51,7 +51,10 @@ static const char usage[] =
     "  --late-hold       keep the connection of a late one open and silent instead of closing it\n"
     "  --slow MS         every answer of any route waits MS milliseconds\n";
 
-int64_t sandbox_now_ms(void) { return clock_now_us() / 1000; }
+static int64_t stamp_shift_ms;
+
+int64_t sandbox_now_ms(void) { return clock_now_us() / 1000 + stamp_shift_ms; }
+void sandbox_shift_stamps(int64_t ms) { stamp_shift_ms += ms; }
 int64_t sandbox_clock_ms(const struct sandbox *s) { return sandbox_now_ms() + s->clock_shift_ms; }
 
 void sandbox_uuid(char out[SANDBOX_ID_SIZE])

@@ -443,9 +443,30 @@ void on_persons_filtered_count(struct sandbox_call *c)
         count(c, &f, false);
 }
 
+/* Types that the user may not list are left out without a word, as on the real server. */
+static void hide_types(struct sandbox_call *c)
+{
+    json_t *hidden = json_array(), *where = json_object_get(c->filter, "where"), *wide;
+    for (int i = 0; i < PERSON_TYPES; i++) {
+        char permission[64];
+        (void)snprintf(permission, sizeof permission, "%s_list", person_kinds[i].group);
+        if (!auth_user_may(c->user, permission))
+            json_array_append_new(hidden, json_string(person_kinds[i].type));
+    }
+    if (json_array_size(hidden) > 0) {
+        json_t *only = json_pack("{s{sO}}", "type", "nin", hidden);
+        wide = c->filter ? json_copy(c->filter) : json_object();
+        json_object_set_new(wide, "where", json_object_size(where) ? json_pack("{s[Oo]}", "and", where, only) : only);
+        json_decref(c->filter);
+        c->filter = wide;
+    }
+    json_decref(hidden);
+}
+
 void on_people_find(struct sandbox_call *c)
 {
     struct sandbox_filter f;
+    hide_types(c);
     if (call_filter(c, true, &f))
         return;
     struct sandbox_query q = persons(c, &f);

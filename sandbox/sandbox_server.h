@@ -66,6 +66,7 @@ struct sandbox {
 
 /* Now, for stamps; and the shifted clock for tokens and lock-outs. Milliseconds. */
 int64_t sandbox_now_ms(void);
+void sandbox_shift_stamps(int64_t ms);
 int64_t sandbox_clock_ms(const struct sandbox *s);
 void sandbox_uuid(char out[SANDBOX_ID_SIZE]);
 

@@ -1,5 +1,5 @@
 /*
- * NAME godata_chore - housekeeping requests: log in, find the outbreak, look at the account, claim it, read reference data.
+ * NAME godata_chore - housekeeping requests: log in, find the outbreak, look at the account, claim it, read reference data and the mirror's pages.
  * Each leaves a verdict and, when it learnt something, a struct godata_news. Thread: a courier.
  * DIAGNOSTICS LOGIN_FAILED LOGIN_BLOCKED TWO_FACTOR and those of godata_judge().
  */
@@ -109,6 +109,7 @@ static void read_outbreaks(const struct godata_options *o, const json_t *list, s
         n->questions = json_is_array(form) ? godata_questions(form) : NULL;
         n->case_mask = dup_text(godata_json_text(one, "caseIdMask"));
         n->contact_mask = dup_text(godata_json_text(one, "contactIdMask"));
+        n->coc_mask = dup_text(godata_json_text(one, "contactOfContactIdMask"));
         n->is_contact_results_active = json_is_true(json_object_get(one, "isContactLabResultsActive"));
     }
 }
@@ -133,7 +134,8 @@ static void find_outbreak(struct task *t, struct http_client *http)
     buf_json_str(&filter, o->outbreak);
     buf_adds(&filter, "},{\"name\":");
     buf_json_str(&filter, o->outbreak);
-    buf_adds(&filter, "}]},\"fields\":[\"id\",\"name\",\"isContactLabResultsActive\",\"caseIdMask\",\"contactIdMask\",\"labResultsTemplate\"],\"limit\":5}");
+    buf_adds(&filter, "}]},\"fields\":[\"id\",\"name\",\"isContactLabResultsActive\",\"caseIdMask\",\"contactIdMask\",\"labResultsTemplate\","
+                      "\"contactOfContactIdMask\"],\"limit\":5}");
     get_filtered(t, http, "/outbreaks?filter=", buf_span(&filter), &r);
     godata_conclude(t, http, &r, GODATA_READ);
     if (t->verdict == VERDICT_DELIVERED && json_is_array(r.json))
@@ -204,6 +206,24 @@ static void read_refdata(struct task *t, struct http_client *http)
     godata_reply_clear(&r);
 }
 
+/* ---- a page of the mirror ---- */
+
+static void read_page(struct task *t, struct http_client *http)
+{
+    const struct godata_armed *armed = t->armed;
+    struct godata_reply r;
+    godata_call(t, http, "GET", span_of(armed->page.path), SPAN_ABSENT, &r);
+    godata_conclude(t, http, &r, GODATA_READ);
+    if (t->verdict == VERDICT_DELIVERED && json_is_array(r.json)) {
+        struct godata_news *n = news_new(t);
+        n->rows = json_incref(r.json);
+        n->date_us = r.date_us;
+    } else if (t->verdict == VERDICT_DELIVERED) {
+        godata_finish(t, VERDICT_RETRY_LATER, "BAD_ANSWER", NULL);
+    }
+    godata_reply_clear(&r);
+}
+
 /* ---- is anybody there ---- */
 
 /* Any answer of Go.Data itself is good, even a 401: unlike a login it costs nothing when it gets lost. */
@@ -230,5 +250,6 @@ void godata_chore_perform(struct task *t, struct http_client *http)
     case CHORE_ACCOUNT: look_at_account(t, http, "GET", SPAN_ABSENT); return;
     case CHORE_CLAIM: claim_account(t, http); return;
     case CHORE_REFDATA: read_refdata(t, http); return;
+    case CHORE_PAGE: read_page(t, http); return;
     }
 }

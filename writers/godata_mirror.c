@@ -19,7 +19,9 @@
 #define OWNER_MAX 8192
 #define ROW_MAX 65536
 #define FOUND_MAX 4096              /* results of one person or sample that are looked at */
-#define UNIT "\x1f"
+#define UNIT "\x1f"              /* between the parts of the owner */
+
+static void load_early(struct godata_mirror *m);
 
 struct godata_mirror *godata_mirror_open(struct store *q, const char *writer, const struct godata_options *o)
 {
@@ -30,6 +32,8 @@ struct godata_mirror *godata_mirror_open(struct store *q, const char *writer, co
     m->people = godata_people_new();
     m->owner = xstrdup("");
     m->user = xstrdup("");
+    if (q)
+        load_early(m);
     return m;
 }
 
@@ -59,6 +63,11 @@ void godata_mirror_set_user(struct godata_mirror *m, const char *user_id)
 {
     free(m->user);
     m->user = xstrdup(user_id ? user_id : "");
+}
+
+void godata_mirror_show_contacts(struct godata_mirror *m, bool is_shown)
+{
+    m->shows_contacts = is_shown;
 }
 
 struct godata_people *godata_mirror_people(struct godata_mirror *m)
@@ -154,8 +163,10 @@ int mirror_save(struct godata_mirror *m, struct err *e)
 
 /* ---- whose mirror ---- */
 
-/* url, outbreak, three masks; the masks stand behind the part that says whose rows these are. */
-static char *owner_text(const struct godata_mirror *m, struct span outbreak, const struct span *masks, size_t *own)
+/* Server, outbreak, what its list of results shows, three masks. The first two say whose rows these are. */
+enum { OWNER_URL, OWNER_OUTBREAK, OWNER_SHOWS, OWNER_MASKS, OWNER_PARTS = OWNER_MASKS + GODATA_PERSON_TYPES };
+
+static char *owner_text(const struct godata_mirror *m, struct span outbreak, const struct span *masks)
 {
     struct buf b;
     buf_init(&b, OWNER_MAX);
@@ -163,63 +174,101 @@ static char *owner_text(const struct godata_mirror *m, struct span outbreak, con
     buf_adds(&b, UNIT);
     buf_add_span(&b, outbreak);
     buf_adds(&b, UNIT);
-    *own = b.n;
+    buf_adds(&b, m->shows_contacts ? "contacts" : "");
     for (size_t i = 0; i < GODATA_PERSON_TYPES; i++) {
-        buf_add_span(&b, masks[i]);
         buf_adds(&b, UNIT);
+        buf_add_span(&b, masks[i]);
     }
     return buf_take(&b, NULL);
 }
 
-static int load_people(struct godata_mirror *m, struct span outbreak, const struct span *masks, struct err *e)
+/* The parts of such a text; false: it is none. */
+static bool owner_parts(struct span text, struct span parts[OWNER_PARTS])
+{
+    for (size_t i = 0; i < OWNER_PARTS; i++)
+        if (!span_next(&text, UNIT[0], &parts[i]))
+            return false;
+    return true;
+}
+
+static int load(struct godata_mirror *m, const struct span parts[OWNER_PARTS], struct err *e)
 {
     people_empty(m);
-    for (size_t i = 0; i < GODATA_PERSON_TYPES; i++)
-        godata_people_set_mask(m->people, (enum godata_person_type)i, masks[i]);
+    for (int i = 0; i < GODATA_PERSON_TYPES; i++)
+        godata_people_set_mask(m->people, (enum godata_person_type)i, parts[OWNER_MASKS + i]);
     free(m->outbreak);
-    m->outbreak = xstrndup(outbreak.n ? outbreak.p : "", outbreak.n);
+    m->outbreak = xstrndup(parts[OWNER_OUTBREAK].n ? parts[OWNER_OUTBREAK].p : "", parts[OWNER_OUTBREAK].n);
     m->changes++;
-    return store_mirror_each(m->store, m->writer, MIRROR_ALL_PEOPLE, SPAN_ABSENT, load_one, m, e);
+    if (mirror_load_places(m, e) != 0 || store_mirror_each(m->store, m->writer, MIRROR_ALL_PEOPLE, SPAN_ABSENT, load_one, m, e) != 0)
+        return -1;
+    log_event(LOG_INFO, "mirror opened", log_word("writer", m->writer), log_int("people", (int64_t)godata_people_count(m->people)), log_int("lab_results", m->labs));
+    return 0;
+}
+
+/* At a start: what the store has, before anybody confirmed the outbreak. A failure only means that it is loaded then. */
+static void load_early(struct godata_mirror *m)
+{
+    struct span parts[OWNER_PARTS];
+    struct err e = ERR_INIT;
+    struct buf kept;
+    buf_init(&kept, OWNER_MAX);
+    if (store_mirror_get_owner(m->store, m->writer, &kept, &e) == 0 && owner_parts(buf_span(&kept), parts) && load(m, parts, &e) == 0) {
+        free(m->owner);
+        m->owner = xstrndup(kept.p, kept.n);
+    }
+    buf_clear(&kept);
+}
+
+static int set_masks_only(struct godata_mirror *m, const struct span *masks)
+{
+    for (int i = 0; i < GODATA_PERSON_TYPES && godata_people_count(m->people) == 0; i++)
+        godata_people_set_mask(m->people, (enum godata_person_type)i, masks[i]);
+    return 0;
 }
 
 int godata_mirror_set_outbreak(struct godata_mirror *m, struct span outbreak_id, struct span case_mask, struct span contact_mask, struct span coc_mask,
                                struct err *e)
 {
     const struct span masks[GODATA_PERSON_TYPES] = {case_mask, contact_mask, coc_mask};
+    const struct store_mirror_place unread = {0};
+    struct span was[OWNER_PARTS], is[OWNER_PARTS];
     struct buf kept;
-    size_t own;
     int rc = -1;
-    if (!m->store) {
-        for (size_t i = 0; i < GODATA_PERSON_TYPES && godata_people_count(m->people) == 0; i++)
-            godata_people_set_mask(m->people, (enum godata_person_type)i, masks[i]);
-        return 0;
-    }
-    char *owner = owner_text(m, outbreak_id, masks, &own);
-    if (m->is_confirmed && strcmp(owner, m->owner) == 0) {
+    if (!m->store)
+        return set_masks_only(m, masks);
+    char *owner = owner_text(m, outbreak_id, masks);
+    if (strcmp(owner, m->owner) == 0) {
+        m->is_confirmed = true;
         free(owner);
         return 0;
     }
+    m->is_confirmed = false;
     buf_init(&kept, OWNER_MAX);
+    if (!owner_parts(span_of(owner), is)) {
+        (void)err_set(e, ERR_INPUT, "outbreak", "Go.Data's masks are too long or hold control characters");
+        goto out;
+    }
     if (store_mirror_get_owner(m->store, m->writer, &kept, e) < 0)
         goto out;
-    bool is_same = kept.n >= own && memcmp(kept.p, owner, own) == 0;
-    if (!is_same && kept.n > 0) {
+    bool is_known = owner_parts(buf_span(&kept), was);
+    bool is_same = is_known && span_eq(was[OWNER_URL], is[OWNER_URL]) && span_eq(was[OWNER_OUTBREAK], is[OWNER_OUTBREAK]);
+    if (is_known && !is_same) {
         log_event(LOG_WARNING, "mirror emptied", log_word("writer", m->writer), log_word("reason", "another outbreak or server"));
         if (store_mirror_clear(m->store, m->writer, e) != 0)
             goto out;
     }
-    if (!is_same || !span_eq(buf_span(&kept), span_of(owner)))
-        if (store_mirror_put_owner(m->store, m->writer, span_of(owner), e) != 0)
-            goto out;
+    if (is_same && !span_eq(was[OWNER_SHOWS], is[OWNER_SHOWS]) && store_mirror_put_place(m->store, STORE_MIRROR_LABS, m->writer, &unread, e) != 0)
+        goto out;
+    if (store_mirror_put_owner(m->store, m->writer, span_of(owner), e) != 0)
+        goto out;
     mirror_forget_polls(m);
     m->seen_us = 0;
-    if (mirror_load_places(m, e) != 0 || load_people(m, outbreak_id, masks, e) != 0)
+    if (load(m, is, e) != 0)
         goto out;
     free(m->owner);
     m->owner = owner;
     owner = NULL;
     m->is_confirmed = true;
-    log_event(LOG_INFO, "mirror opened", log_word("writer", m->writer), log_int("people", (int64_t)godata_people_count(m->people)), log_int("lab_results", m->labs));
     rc = 0;
 out:
     buf_clear(&kept);

@@ -15,9 +15,12 @@
 struct store;
 struct godata_mirror;
 
-/* o outlives the mirror. store NULL: memory only (unit tests). Nothing is loaded before godata_mirror_set_outbreak(). */
+/* o outlives the mirror. Loads what the store has, so that a start is ready at once; nobody may use it before godata_mirror_is_loaded(), which waits for
+ * godata_mirror_set_outbreak() to say that it is still the right one. */
 struct godata_mirror *godata_mirror_open(struct store *q, const char *writer, const struct godata_options *o);
 void godata_mirror_close(struct godata_mirror *m);      /* NULL is fine */
+/* Does the outbreak's list of results show those of contacts? To be said before set_outbreak; when it begins to, the list is read anew. */
+void godata_mirror_show_contacts(struct godata_mirror *m, bool is_shown);
 /* The outbreak and its masks are known (again). Another outbreak than the stored one empties the mirror; the same one loads what the store has. */
 int  godata_mirror_set_outbreak(struct godata_mirror *m, struct span outbreak_id, struct span case_mask, struct span contact_mask, struct span coc_mask,
                                 struct err *e);

@@ -42,6 +42,7 @@ struct godata_mirror {
     int64_t of_type[GODATA_PERSON_TYPES], labs;
     uint64_t changes, rollbacks;
     char *outbreak, *owner, *user;              /* outbreak NULL: not known yet; owner: whose rows are in memory */
+    bool shows_contacts;
     bool is_confirmed;                          /* owner is the outbreak that the server named in this process */
 
     struct mirror_list lists[GODATA_LISTS];

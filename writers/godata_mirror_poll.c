@@ -433,12 +433,15 @@ static int take_sweep(struct godata_mirror *m, enum godata_list list, const json
         memcpy(l->place.at, last, strlen(last) + 1);
         return 0;
     }
-    if (!l->place.is_loaded)
+    bool is_first = !l->place.is_loaded;
+    if (is_first)
         log_event(LOG_INFO, "mirror loaded", log_word("writer", m->writer), log_word("list", list_names[list]), log_int("rows", l->swept_rows));
     l->place.is_loaded = true;
     l->place.is_sweeping = false;
     memset(l->place.at, 0, sizeof l->place.at);
     l->place.swept_us = now_us;
+    if (is_first)                           /* the first round: at once when everything is there */
+        m->round_us = m->lists[GODATA_LIST_PEOPLE].place.is_loaded && m->lists[GODATA_LIST_LABS].place.is_loaded ? 0 : now_us;
     return 0;
 }
 

@@ -125,7 +125,7 @@ static void read_error(struct godata_reply *r, const json_t *error)
 void godata_reply_parse(const struct http_answer *a, struct godata_reply *out)
 {
     *out = (struct godata_reply){.phase = a->phase, .status = a->phase == HTTP_ANSWERED ? a->status : 0, .is_empty = a->body.n == 0,
-                                 .retry_after_us = a->retry_after_us};
+                                 .retry_after_us = a->retry_after_us, .date_us = a->date_us};
     (void)snprintf(out->error, sizeof out->error, "%.95s", a->error);
     if (a->phase != HTTP_ANSWERED || a->body.n == 0)
         return;

@@ -23,6 +23,7 @@ struct godata_reply {
     char fields[96];            /* 422: names in details.codes */
     bool is_taken_id;           /* 422: codes.id is uniqueness */
     int64_t retry_after_us;
+    int64_t date_us;            /* the server's clock, by its Date; 0: not said */
     char error[96];             /* the client's word when there was no answer: "SSL peer certificate … was not OK" */
 };
 

@@ -2,7 +2,8 @@
  * NAME godata_session - one account, one token, one outbreak: the state machine behind the couriers.
  *
  * Order of chores: log in, find the outbreak, look at the account's active outbreak (claim it when allowed), read the reference data; then the
- * writer is ready. Outbreak and reference data are read again every 5 and 10 minutes, which also keeps the sliding token alive.
+ * writer is ready. Outbreak and reference data are read again every 5 and 10 minutes. Pages of the mirror (godata_mirror_poll.c) come behind all of
+ * these; one that fails never pauses the writer, unless nobody answers.
  *
  * LOCK-OUT  Go.Data blocks an account for 30 minutes after 10 wrong passwords. A try is written down (writer_memory) before it is sent and
  * struck out when it turned out harmless; at most 3 stand in any 31 minutes, restarts included. A refusal stops the writer until resume().
@@ -52,7 +53,7 @@ struct writer {
     bool is_proven;                         /* this password was right since we started */
     int try_slot;
 
-    char *outbreak_id, *case_mask, *contact_mask;
+    char *outbreak_id, *case_mask, *contact_mask, *coc_mask;
     bool is_contact_results_active, is_account_good, must_claim;
     json_t *codes, *questions;
     int64_t outbreak_due_us, refdata_due_us;
@@ -230,7 +231,16 @@ struct task *godata_next_chore(struct writer *w, int64_t now_us, int64_t *next_u
         w->ready_us = now_us;
     if (w->reason)
         end_pause(w);                       /* its time is over and nothing is missing */
+    struct godata_page page;
+    int64_t page_us;
+    if (godata_mirror_next_page(w->mirror, now_us, &page, &page_us)) {
+        struct task *t = chore_new(w, CHORE_PAGE);
+        ((struct godata_armed *)t->armed)->page = page;
+        return t;
+    }
     *next_us = w->outbreak_due_us < w->refdata_due_us ? w->outbreak_due_us : w->refdata_due_us;
+    if (page_us && page_us < *next_us)
+        *next_us = page_us;
     return NULL;
 }
 
@@ -299,6 +309,7 @@ void godata_disarm(struct task *t)
         free(a->outbreak_id);
         free(a->case_mask);
         free(a->contact_mask);
+        godata_page_clear(&a->page);
         free(a);
     }
     if (n) {
@@ -307,9 +318,11 @@ void godata_disarm(struct task *t)
         free(n->outbreak_id);
         free(n->case_mask);
         free(n->contact_mask);
+        free(n->coc_mask);
         free(n->active_outbreak_id);
         json_decref(n->codes);
         json_decref(n->questions);
+        json_decref(n->rows);
         free(n);
     }
     t->armed = NULL;
@@ -341,6 +354,7 @@ static void settle_login(struct writer *w, struct task *t, int64_t now_us)
         w->token = n->token;
         w->user_id = n->user_id;
         n->token = n->user_id = NULL;
+        godata_mirror_set_user(w->mirror, w->user_id);
         w->ttl_us = n->ttl_us;
         w->token_used_us = now_us;
         w->generation++;
@@ -382,6 +396,7 @@ static void take_text(char **to, char **from)
 
 static void settle_outbreak(struct writer *w, struct godata_news *n, int64_t now_us)
 {
+    struct err e = ERR_INIT;
     w->outbreak_due_us = now_us + OUTBREAK_EVERY_US;
     if (!n->outbreak_id) {
         free(w->outbreak_id);
@@ -401,6 +416,12 @@ static void settle_outbreak(struct writer *w, struct godata_news *n, int64_t now
     w->is_contact_results_active = n->is_contact_results_active;
     take_text(&w->case_mask, &n->case_mask);
     take_text(&w->contact_mask, &n->contact_mask);
+    take_text(&w->coc_mask, &n->coc_mask);
+    godata_mirror_show_contacts(w->mirror, w->is_contact_results_active);
+    if (godata_mirror_set_outbreak(w->mirror, span_of(w->outbreak_id), span_of(w->case_mask), span_of(w->contact_mask), span_of(w->coc_mask), &e) != 0) {
+        log_err(LOG_ERROR, "cannot open the mirror", &e);
+        w->outbreak_due_us = now_us + POSTPONE_US;
+    }
     if (is_reason(w, "OUTBREAK_UNKNOWN") || is_reason(w, "OUTBREAK_AMBIGUOUS"))
         end_pause(w);
 }
@@ -418,6 +439,16 @@ static void settle_account(struct writer *w, const struct godata_news *n, bool w
     } else {
         pause_writer(w, "WRONG_OUTBREAK", "the account's active outbreak is another one; set it in Go.Data, or say `claim-account yes`", now_us + RECHECK_US);
     }
+}
+
+static void settle_page(struct writer *w, const struct task *t, int64_t now_us)
+{
+    struct godata_armed *a = t->armed;
+    struct godata_news *n = t->answer;
+    struct err e = ERR_INIT;
+    a->page.server_us = n->date_us;
+    if (godata_mirror_take_page(w->mirror, &a->page, n->rows, now_us, &e) != 0)
+        log_err(LOG_ERROR, "cannot keep a page of the mirror", &e);
 }
 
 static void settle_news(struct writer *w, struct task *t, int64_t now_us)
@@ -442,6 +473,7 @@ static void settle_news(struct writer *w, struct task *t, int64_t now_us)
         n->codes = NULL;
         w->refdata_due_us = now_us + REFDATA_EVERY_US;
         return;
+    case CHORE_PAGE: settle_page(w, t, now_us); return;
     }
 }
 
@@ -461,6 +493,28 @@ static void put_off(struct writer *w, const struct task *t, int64_t now_us)
         w->must_claim = false;
 }
 
+/* A page that failed: the writer goes on without it, unless nobody is there. */
+static void fail_page(struct writer *w, const struct task *t, int64_t now_us)
+{
+    const struct godata_armed *a = t->armed;
+    bool is_permission = t->reason && strcmp(t->reason, "MISSING_PERMISSION") == 0;
+    godata_mirror_page_failed(w->mirror, &a->page, t->http_status, is_permission ? t->detail : t->reason, now_us);
+    switch (t->verdict) {
+    case VERDICT_UNAUTHORIZED:
+        if (a->generation == w->generation)
+            drop_token(w);
+        return;
+    case VERDICT_UNREACHABLE: pause_away(w, t, now_us); return;
+    case VERDICT_RETRY_LATER:
+    case VERDICT_UNKNOWN:
+        if (t->http_status == 0 && ++w->no_answers >= NO_ANSWERS_MAX)
+            pause_away(w, t, now_us);
+        return;
+    case VERDICT_DELIVERED:
+    case VERDICT_REJECTED: return;
+    }
+}
+
 static void settle_chore(struct writer *w, struct task *t, int64_t now_us)
 {
     const struct godata_armed *a = t->armed;
@@ -468,6 +522,12 @@ static void settle_chore(struct writer *w, struct task *t, int64_t now_us)
     if (t->reason && strcmp(t->reason, "STOPPING") == 0) {
         if (t->chore == CHORE_LOGIN)
             forget_try(w);
+        if (t->chore == CHORE_PAGE)
+            godata_mirror_page_failed(w->mirror, &a->page, 401, "STOPPING", now_us);
+        return;
+    }
+    if (t->chore == CHORE_PAGE && t->verdict != VERDICT_DELIVERED) {
+        fail_page(w, t, now_us);
         return;
     }
     if (t->chore == CHORE_LOGIN) {
@@ -579,11 +639,22 @@ void godata_close(struct writer *w)
     free(w->outbreak_id);
     free(w->case_mask);
     free(w->contact_mask);
+    free(w->coc_mask);
     json_decref(w->codes);
     godata_mirror_close(w->mirror);
     json_decref(w->questions);
     free(w->name);
     free(w);
+}
+
+int godata_session_mirror_run(struct writer *w, enum writer_mirror what, int64_t now_us, struct buf *out, struct err *e)
+{
+    switch (what) {
+    case WRITER_MIRROR_TELL: godata_mirror_report(w->mirror, out); return 0;
+    case WRITER_MIRROR_REFRESH: godata_mirror_want(w->mirror, now_us); return 0;
+    case WRITER_MIRROR_RELOAD: return godata_mirror_reload(w->mirror, e);
+    }
+    return 0;
 }
 
 /* ---- for the other files of the writer ---- */

@@ -8,6 +8,7 @@
 #define LABRELAY_GODATA_SESSION_H
 #include <jansson.h>
 
+#include "godata_mirror.h"
 #include "godata_options.h"
 
 struct godata_armed {                   /* what a task needs to know; owned by the task */
@@ -17,9 +18,10 @@ struct godata_armed {                   /* what a task needs to know; owned by t
     bool has_contact_results;           /* the outbreak shows contacts' results, or the config allows them anyway */
     const char *unwritable;             /* why `body` cannot be written as it is: REFDATA_MISSING, QUESTION_MISSING, ANSWER_NOT_NUMERIC; or NULL */
     char missing[128];                  /* "labName LAB_NAME_LAB_GOMA" */
+    struct godata_page page;            /* CHORE_PAGE */
 };
 
-enum godata_chore { CHORE_LOGIN = 1, CHORE_PROBE, CHORE_OUTBREAK, CHORE_ACCOUNT, CHORE_CLAIM, CHORE_REFDATA };
+enum godata_chore { CHORE_LOGIN = 1, CHORE_PROBE, CHORE_OUTBREAK, CHORE_ACCOUNT, CHORE_CLAIM, CHORE_REFDATA, CHORE_PAGE };
 
 enum godata_login { LOGIN_OK, LOGIN_REFUSED, LOGIN_BLOCKED, LOGIN_TWO_FACTOR, LOGIN_NOT_SENT, LOGIN_NO_ANSWER };
 
@@ -29,10 +31,12 @@ struct godata_news {                    /* what a chore learnt; owned by the tas
     int64_t ttl_us;
     char *outbreak_id;                  /* NULL: none found */
     bool is_ambiguous, is_contact_results_active;
-    char *case_mask, *contact_mask;
+    char *case_mask, *contact_mask, *coc_mask;
     char *active_outbreak_id;           /* "" when the account has none */
     json_t *codes;                      /* object: id -> active (boolean) */
     json_t *questions;                  /* object: variable -> type, of the outbreak's labResultsTemplate */
+    json_t *rows;                       /* of a page */
+    int64_t date_us;                    /* the server's clock then; 0: not said */
 };
 
 int  godata_open(struct writer **out, const char *name, const void *options, const struct writer_memory *mem, struct err *e);
@@ -42,6 +46,7 @@ void godata_arm(struct writer *w, struct task *t);
 void godata_settle(struct writer *w, struct task *t, int64_t now_us);
 void godata_disarm(struct task *t);
 void godata_resume(struct writer *w);
+int  godata_session_mirror_run(struct writer *w, enum writer_mirror what, int64_t now_us, struct buf *out, struct err *e);
 void godata_close(struct writer *w);
 
 /* ---- for the other files of the writer; engine thread ---- */

@@ -78,5 +78,6 @@ const struct writer_ops godata_writer = {
     .match_reasons = godata_whose_reasons,
     .changes = godata_whose_changes,
     .must_look = godata_whose_must_look,
+    .mirror = godata_session_mirror_run,
     .close = godata_close,
 };

@@ -2,6 +2,7 @@
  * NAME command - requests of the control socket, run between two frames of a batch by the engine.
  *
  * {"do":"status"}  {"do":"release","id":N,"by":"…","reason":"…"}  {"do":"dismiss",…}  {"do":"pause"|"resume","name":"…","by":"…"}  {"do":"log-level",…}
+ * {"do":"mirror"}, {"do":"mirror-refresh"}: command_mirror.c
  * The answer is {"ok":true,…} or {"error":"…"}. What a person does is audited in the same commit, and the answer leaves after it.
  */
 #include <jansson.h>
@@ -84,7 +85,7 @@ char *command_run(struct engine *g, const char *request, bool *is_telling, struc
     json_t *q = json_loads(request, JSON_REJECT_DUPLICATES, &je);
     const char *what = q ? json_string_value(json_object_get(q, "do")) : NULL;
     char *answer;
-    *is_telling = what && (strcmp(what, "status") == 0 || strcmp(what, "log-level") == 0);
+    *is_telling = what && (strcmp(what, "status") == 0 || strcmp(what, "mirror") == 0 || strcmp(what, "log-level") == 0);
     if (!what)
         answer = failed("not a request");
     else if (strcmp(what, "status") == 0)
@@ -99,6 +100,11 @@ char *command_run(struct engine *g, const char *request, bool *is_telling, struc
         answer = status_set_log(g, json_string_value(json_object_get(q, "level")), json_integer_value(json_object_get(q, "for_us")));
     else if (strcmp(what, "replay") == 0)
         answer = reroute_command(g, q, e);
+    else if (strcmp(what, "mirror") == 0)
+        answer = command_mirror(g, WRITER_MIRROR_TELL, NULL, e);
+    else if (strcmp(what, "mirror-refresh") == 0)
+        answer = command_mirror(g, json_is_true(json_object_get(q, "full")) ? WRITER_MIRROR_RELOAD : WRITER_MIRROR_REFRESH,
+                                json_string_value(json_object_get(q, "writer")), e);
     else
         answer = failed("unknown request");
     json_decref(q);

@@ -212,6 +212,9 @@ struct writer_run *writer_of(struct engine *g, const struct task *t);  /* leavin
 /* Where a delivery is in memory, leaving writers too; NULL: nowhere. */
 struct active *active_find(struct engine *g, int64_t delivery_id, struct writer_run **w);
 
+/* command_mirror.c: what the writers' mirrors hold, or reading them again; writer NULL: of all */
+char *command_mirror(struct engine *g, enum writer_mirror what, const char *writer, struct err *e);
+
 /* version.c: which of two versions of a result is newer */
 enum version_order { VERSION_NEWER, VERSION_SAME, VERSION_TIE, VERSION_OLDER };
 enum version_order version_compare(int64_t issued_us, int rank, const char *body, int64_t other_issued_us, int other_rank, const char *other_body);

@@ -183,6 +183,9 @@ struct matched {
 void matched_clear(struct matched *m);
 enum match_depth { MATCH_BY_KEY, MATCH_WHOLE };     /* by key: a quick look that tells FOUND or nothing; its HELD has no evidence */
 
+enum writer_mirror { WRITER_MIRROR_TELL, WRITER_MIRROR_REFRESH, WRITER_MIRROR_RELOAD };
+struct buf;
+
 struct writer_ops {
     const char *name;                               /* "godata" */
     struct option_table options;
@@ -213,6 +216,9 @@ struct writer_ops {
     uint64_t (*changes)(const struct writer *w);
     /* Before a create: does it have to look at what stands there? NULL: always. */
     bool (*must_look)(struct writer *w, const struct delivery *d, int64_t now_us);
+    /* Engine thread. Of the copy that it keeps of the other side: WRITER_MIRROR_TELL appends members of a JSON object, counts only; the others read it again,
+     * soon or whole. NULL: it keeps none. */
+    int  (*mirror)(struct writer *w, enum writer_mirror what, int64_t now_us, struct buf *out, struct err *e);
     void (*close)(struct writer *w);
 };
 

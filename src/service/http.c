@@ -30,6 +30,7 @@ struct http_client {
     bool is_sent;                           /* bytes of the request left */
     bool is_headed;                         /* the answer's head came to its end: libcurl takes a cut one for whole */
     bool is_repeatable;
+    int64_t date_us;                        /* of the answer under way */
 };
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
@@ -55,6 +56,13 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         c->is_headed = false;
     else if (span_is(line, "\r\n") || span_is(line, "\n"))
         c->is_headed = true;
+    else if (line.n > 5 && line.n < 64 && span_is_nocase(span_cut(line, 0, 5), "date:")) {
+        char text[64];
+        memcpy(text, line.p + 5, line.n - 5);
+        text[line.n - 5] = '\0';
+        time_t t = curl_getdate(text, NULL);
+        c->date_us = t > 0 ? (int64_t)t * 1000000 : 0;
+    }
     return size * n;
 }
 
@@ -160,6 +168,7 @@ void http_perform(struct http_client *c, const struct http_request *q, struct ht
         headers = header_add(headers, "Authorization: ", q->authorization);
     c->body = &a->body;
     c->is_sent = c->is_headed = false;
+    c->date_us = 0;
     c->is_repeatable = strcmp(q->method, "GET") == 0;
     prepare(c, q, headers);
 
@@ -168,6 +177,7 @@ void http_perform(struct http_client *c, const struct http_request *q, struct ht
     if (rc == CURLE_OK && status > 0 && c->is_headed) {
         a->phase = HTTP_ANSWERED;
         a->status = (int)status;
+        a->date_us = c->date_us;
         if (curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &retry_s) == CURLE_OK && retry_s > 0)
             a->retry_after_us = (int64_t)(retry_s < RETRY_AFTER_S_MAX ? retry_s : RETRY_AFTER_S_MAX) * 1000000;
     } else {

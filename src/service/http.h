@@ -30,6 +30,7 @@ struct http_answer {
     int64_t retry_after_us;                 /* of Retry-After, else 0 */
     char error[160];                        /* libcurl's word when not answered; never holds bodies */
     int64_t took_us;
+    int64_t date_us;                        /* the answer's Date; 0: none */
 };
 
 struct http_client *http_client_new(void);
