@@ -75,6 +75,7 @@ def test_what_stands_in_godata_already_is_adopted_or_held():
         registered = written_by_a_person(r, dict(like, sampleIdentifier='S-REG'), labName=like.get('labName'), status=RESULT + 'STATUS_IN_PROGRESS',
                                          notes='taken at home')
         other = written_by_a_person(r, dict(like, sampleIdentifier='S-OTHER'), result=RESULT + 'NEGATIVE', status=RESULT + 'STATUS_COMPLETED')
+        r.mirror()                          # what a person wrote is known
         r.send(oru('A2', person='CA-0000000002', sample='S-REG'))
         r.send(oru('A3', person='CA-0000000002', sample='S-OTHER'))
         r.settle()

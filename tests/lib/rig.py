@@ -213,6 +213,17 @@ class Rig:
             c.send(payload)
             return c.read(timeout)
 
+    def mirror(self, seconds=30.0):
+        """Waits until all that Go.Data has now is in the mirror: a round of polls that began after this call is complete."""
+        began, end = time.time(), time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.verb('mirror', 'refresh')
+            state = self.json('mirror', 'status')['mirrors']
+            if all(m['loaded'] and m['seen_us'] > began * 1e6 for m in state):
+                return state
+            time.sleep(0.1)
+        raise Failed('the mirror does not keep up: ' + json.dumps(state))
+
     def settle(self, seconds=30.0):
         """Waits until nothing is ready, claimed or waiting."""
         end = time.monotonic() + seconds
