@@ -67,9 +67,9 @@ static const char *const sql[STORE_STMTS] = {
     [ST_MIRROR_STALE_PEOPLE] = "SELECT id FROM mirror_person WHERE writer=?1 AND id>?2 AND (?3 IS NULL OR id<=?3) AND put_us<?4 ORDER BY id LIMIT ?5",
     [ST_MIRROR_STALE_LABS] = "SELECT id FROM mirror_lab WHERE writer=?1 AND id>?2 AND (?3 IS NULL OR id<=?3) AND put_us<?4 ORDER BY id LIMIT ?5",
     [ST_MIRROR_ALL_PEOPLE] = "SELECT id,row FROM mirror_person WHERE writer=?1",
-    [ST_MIRROR_LABS_OF_PERSON] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND person=?2",
-    [ST_MIRROR_LABS_OF_SAMPLE] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND sample=?2 AND sample<>''",
-    [ST_MIRROR_LABS_OF_K] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND k=?2 AND k<>''",
+    [ST_MIRROR_LABS_OF_PERSON] = "SELECT id,row,person,sample,k FROM mirror_lab INDEXED BY mirror_lab_person WHERE writer=?1 AND person=?2",
+    [ST_MIRROR_LABS_OF_SAMPLE] = "SELECT id,row,person,sample,k FROM mirror_lab INDEXED BY mirror_lab_sample WHERE writer=?1 AND sample=?2 AND sample<>''",
+    [ST_MIRROR_LABS_OF_K] = "SELECT id,row,person,sample,k FROM mirror_lab INDEXED BY mirror_lab_k WHERE writer=?1 AND k=?2 AND k<>''",
     [ST_MIRROR_LAB] = "SELECT id,row,person,sample,k FROM mirror_lab WHERE writer=?1 AND id=?2",
     [ST_MIRROR_GET_PLACE] = "SELECT is_loaded,is_sweeping,swept_us,top_ms,floor_ms,at,owner FROM mirror_place WHERE writer=?1 AND list=?2",
     [ST_MIRROR_PUT_PLACE] = "INSERT INTO mirror_place(writer,list,is_loaded,is_sweeping,swept_us,top_ms,floor_ms,at,owner) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)"
