@@ -188,7 +188,21 @@ static void put_block(struct buf *out, struct span notes, struct span k, struct 
     buf_add_span(out, b.after);
 }
 
-static void merge_notes(struct buf *out, const json_t *now, const json_t *last, const json_t *next, struct span k)
+/* What somebody else entered, as they see it: the code's word, and the number. */
+static void add_entered(struct buf *out, const json_t *now)
+{
+    static const char prefix[] = GODATA_PREFIX "LAB_TEST_RESULT_";
+    struct span v = godata_json_text(now, "result"), n = godata_json_text(now, "quantitativeResult");
+    if (span_starts(v, prefix))
+        v = span_from(v, sizeof prefix - 1);
+    buf_add_span(out, span_has(v) ? v : span_of("no result"));
+    if (span_has(n)) {
+        buf_addc(out, ' ');
+        buf_add_span(out, n);
+    }
+}
+
+static void merge_notes(struct buf *out, const json_t *now, const json_t *last, const json_t *next, bool is_replacing, struct span k)
 {
     struct godata_block stands;
     struct buf text, history, line;
@@ -199,7 +213,13 @@ static void merge_notes(struct buf *out, const json_t *now, const json_t *last, 
     godata_notes_parse(godata_json_text(now, "notes"), k, &stands);
     godata_notes_plain(block_text(next, k), &text);
     godata_notes_history(stands.is_found ? stands.text : block_text(last, k), &history);
-    if (span_has(godata_json_text(last, "result")) && !is_same(godata_json_text(last, "result"), godata_json_text(next, "result"))) {
+    if (is_replacing) {
+        add_today(&line, SPAN_ABSENT);
+        buf_adds(&line, " replaced: was ");
+        add_entered(&line, now);
+        buf_adds(&line, ", entered in Go.Data");
+        add_history(&history, buf_span(&line));
+    } else if (span_has(godata_json_text(last, "result")) && !is_same(godata_json_text(last, "result"), godata_json_text(next, "result"))) {
         bool was_open = span_is(godata_json_text(last, "status"), IN_PROGRESS);
         add_today(&line, godata_json_text(next, "dateOfResult"));
         buf_adds(&line, was_open ? " updated: was " : " corrected: was ");
@@ -215,7 +235,7 @@ static void merge_notes(struct buf *out, const json_t *now, const json_t *last, 
 /* ---- update ---- */
 
 /* The body of the PUT: fields of ours that changed. False when there is nothing to send. */
-static bool make_patch(struct buf *b, const json_t *now, const json_t *last, const json_t *next, struct span k)
+static bool make_patch(struct buf *b, const json_t *now, const json_t *last, const json_t *next, bool is_replacing, struct span k)
 {
     struct buf notes;
     buf_init(&notes, BODY_MAX);
@@ -232,7 +252,7 @@ static bool make_patch(struct buf *b, const json_t *now, const json_t *last, con
             buf_adds(b, "null");
     }
     godata_answers_patch(b, now, last, next);
-    merge_notes(&notes, now, last, next, k);
+    merge_notes(&notes, now, last, next, is_replacing, k);
     if (!is_same(buf_span(&notes), godata_json_text(now, "notes"))) {
         buf_json_key(b, "notes");
         buf_json_span(b, buf_span(&notes));
@@ -247,12 +267,13 @@ static json_t *load(const char *text)
     return text && text[0] ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
 }
 
-static void send_patch(struct task *t, struct http_client *http, const json_t *now, const json_t *last, const json_t *next, const char *remote_id)
+static void send_patch_as(struct task *t, struct http_client *http, const json_t *now, const json_t *last, const json_t *next, bool is_replacing,
+                          const char *remote_id)
 {
     struct godata_reply r;
     struct buf patch;
     buf_init(&patch, BODY_MAX);
-    if (!make_patch(&patch, now, last, next, key_k(t)))
+    if (!make_patch(&patch, now, last, next, is_replacing, key_k(t)))
         godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
     else {
         call_once(t, http, "PUT", type_now(t), remote_id, "", buf_span(&patch), &r);
@@ -265,14 +286,66 @@ static void send_patch(struct task *t, struct http_client *http, const json_t *n
     buf_clear(&patch);
 }
 
+static void send_patch(struct task *t, struct http_client *http, const json_t *now, const json_t *last, const json_t *next, const char *remote_id)
+{
+    send_patch_as(t, http, now, last, next, false, remote_id);
+}
+
+/* A person said so: what somebody else entered gives way to ours, and stands in the history of our block. */
+static void replace(struct task *t, struct http_client *http, const json_t *now, const json_t *last, const json_t *next, const char *remote_id)
+{
+    json_t *base = last ? json_deep_copy(last) : json_object();
+    for (size_t i = 0; i < DECISIVE_N; i++) {
+        json_t *v = json_object_get(now, decisive[i]);
+        if (v)
+            (void)json_object_set(base, decisive[i], v);
+        else
+            (void)json_object_del(base, decisive[i]);
+    }
+    send_patch_as(t, http, now, base, next, true, remote_id);
+    json_decref(base);
+}
+
+static void add_values(struct buf *b, const char *key, const json_t *lab)
+{
+    buf_json_key(b, key);
+    buf_addc(b, '{');
+    for (size_t i = 0; i < DECISIVE_N; i++)
+        buf_json_opt(b, decisive[i], godata_json_text(lab, decisive[i]));
+    buf_addc(b, '}');
+}
+
+/* Held for a person to choose: what stands there, what we wrote, what the message says. */
+static void propose(struct task *t, const char *reason, const char *detail, const json_t *now, const json_t *last, const json_t *next)
+{
+    struct buf b;
+    buf_init(&b, BODY_MAX);
+    buf_addc(&b, '{');
+    if (detail)
+        buf_json_kv(&b, "why", detail);
+    buf_json_opt(&b, "lab_result", godata_json_text(now, "id"));
+    add_values(&b, "in_godata", now);
+    if (last)
+        add_values(&b, "written_last", last);
+    add_values(&b, "in_message", next);
+    buf_json_opt(&b, "changed_at", godata_json_text(now, "updatedAt"));
+    buf_addc(&b, '}');
+    godata_finish(t, VERDICT_REJECTED, reason, detail);
+    free(t->evidence);
+    t->evidence = buf_take(&b, NULL);
+}
+
 /* Brings the record `now` (read just before) to the content of body. */
 static void bring_up_to_date(struct task *t, struct http_client *http, const json_t *now, const char *remote_id)
 {
     json_t *last = load(t->last_body), *next = load(t->body);
-    if (!last && !is_decisive_same(now, next))
-        godata_finish(t, VERDICT_REJECTED, "EXISTS_DIFFERENT", "what was written last is not known");
-    else if (is_human_edit(now, last ? last : next, next))
-        godata_finish(t, VERDICT_REJECTED, "HUMAN_EDIT", NULL);
+    bool is_edited = is_human_edit(now, last ? last : next, next), is_unknown = !last && !is_decisive_same(now, next);
+    if ((is_unknown && t->flags & DELIVERY_FORCE_EXISTS) || (is_edited && t->flags & DELIVERY_FORCE_EDIT))
+        replace(t, http, now, last, next, remote_id);
+    else if (is_unknown)
+        propose(t, "EXISTS_DIFFERENT", "what was written last is not known", now, NULL, next);
+    else if (is_edited)
+        propose(t, "HUMAN_EDIT", NULL, now, last, next);
     else
         send_patch(t, http, now, last ? last : next, next, remote_id);
     json_decref(last);
@@ -495,8 +568,10 @@ static bool adopt(struct task *t, struct http_client *http, const json_t *list)
         fill_registered(t, http, found, body);
     else if (found && is_decisive_same(found, body))
         send_patch(t, http, found, body, body, json_string_value(json_object_get(found, "id")));
+    else if (found && t->flags & DELIVERY_FORCE_EXISTS)
+        replace(t, http, found, NULL, body, json_string_value(json_object_get(found, "id")));
     else if (found)
-        godata_finish(t, VERDICT_REJECTED, "EXISTS_DIFFERENT", "a result stands for this sample and test");
+        propose(t, "EXISTS_DIFFERENT", "a result stands for this sample and test", found, NULL, body);
     if (found && t->verdict == VERDICT_DELIVERED)
         t->created_id = xstrdup(json_string_value(json_object_get(found, "id")));
     json_decref(body);

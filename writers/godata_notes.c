@@ -111,7 +111,7 @@ static bool is_history(struct span line)
         if (i >= line.n || (shape[i] == 'd' ? line.p[i] < '0' || line.p[i] > '9' : line.p[i] != shape[i]))
             return false;
     struct span word = span_from(line, sizeof shape - 1);
-    return span_starts(word, "corrected:") || span_starts(word, "updated:") || span_starts(word, "withdrawn by laboratory");
+    return span_starts(word, "corrected:") || span_starts(word, "updated:") || span_starts(word, "replaced:") || span_starts(word, "withdrawn by laboratory");
 }
 
 static void pick(struct span text, bool is_history_wanted, struct buf *out)

@@ -23,7 +23,7 @@ struct godata_block {
 void godata_notes_format(struct buf *out, struct span k, struct span text, struct span history);
 /* Finds our block. Without an end marker only the marker line is the block: what follows is kept as a person's. */
 void godata_notes_parse(struct span notes, struct span k, struct godata_block *out);
-/* The lines of `text` that are history: a date, a blank, "corrected:", "updated:" or "withdrawn". Appended to out, one newline between. */
+/* The lines of `text` that are history: a date, a blank, "corrected:", "updated:", "replaced:" or "withdrawn". Appended to out, one newline between. */
 void godata_notes_history(struct span text, struct buf *out);
 /* Lines that are no history, the same way; `[more in engine]` is left out. */
 void godata_notes_plain(struct span text, struct buf *out);

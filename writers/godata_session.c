@@ -603,6 +603,7 @@ void godata_settle(struct writer *w, struct task *t, int64_t now_us)
 {
     switch (t->kind) {
     case TASK_CHORE: settle_chore(w, t, now_us); return;
+    case TASK_ASK:
     case TASK_STEP: settle_step(w, t, now_us); return;
     }
 }

@@ -8,6 +8,7 @@
 #include "godata_session.h"
 
 void godata_chore_perform(struct task *t, struct http_client *http);
+void godata_link_perform(struct task *t, struct http_client *http);     /* TASK_ASK */
 void godata_find_perform(struct task *t, struct http_client *http);
 void godata_create_perform(struct task *t, struct http_client *http);
 void godata_update_perform(struct task *t, struct http_client *http);

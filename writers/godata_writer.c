@@ -37,6 +37,10 @@ static void perform(struct task *t, struct http_client *http)
         godata_finish(t, VERDICT_UNAUTHORIZED, "TOKEN", NULL);
         return;
     }
+    if (t->kind == TASK_ASK) {
+        godata_link_perform(t, http);
+        return;
+    }
     if (is_unwritable(t))
         return;
     if (t->step == STEP_UPDATE && t->flags & DELIVERY_IS_PERSON) {

@@ -248,6 +248,17 @@ static void task_put(struct engine *g, struct task *t)
     g->tasks_last = (struct task **)(void *)&t->mail.next;
 }
 
+void dispatch_put_task(struct engine *g, struct writer_run *w, struct task *t)
+{
+    t->mail.kind = MAIL_TASK;
+    t->writer = w->conf->name;
+    t->w = w->w;
+    t->ops = w->conf->ops;
+    t->options = w->conf->options;
+    w->conf->ops->arm(w->w, t);
+    task_put(g, t);
+}
+
 /* Another version of the key whose end is open: this one has to wait for it. A change that may still be carried out would overwrite it. */
 static bool has_open_end(const struct delivery *other, const struct delivery *d)
 {
@@ -289,16 +300,21 @@ static int decide(struct engine *g, struct delivery *d, int64_t now, struct stor
         *is_over = false;
         return 0;
     }
-    switch (version_compare(d->issued_us, d->rank, d->body, t->issued_us, t->rank, t->body)) {
+    enum version_order order = version_compare(d->issued_us, d->rank, d->body, t->issued_us, t->rank, t->body);
+    switch (order) {
     case VERSION_OLDER:
         d->state = DELIVERY_SUPERSEDED;
         delivery_set(&d->reason, "OLDER");
         return 0;
     case VERSION_SAME:
+        if (!is_withdrawal && strcmp(t->person_id, d->person_id) != 0)
+            break; /* the same result, but of somebody else */
         d->state = DELIVERY_SUPERSEDED;
         delivery_set(&d->reason, "SAME_AGAIN");
         return 0;
     case VERSION_TIE:
+        if (d->flags & DELIVERY_FORCE_TIE)
+            break;
         d->state = DELIVERY_HELD;
         delivery_set(&d->reason, "VERSION_TIE");
         return 0;
@@ -306,6 +322,11 @@ static int decide(struct engine *g, struct delivery *d, int64_t now, struct stor
         break;
     }
     if (t->is_tombstone) {
+        if (order == VERSION_SAME && !(d->flags & DELIVERY_FORCE_PERSON)) {
+            d->state = DELIVERY_HELD;
+            delivery_set(&d->reason, "PERSON_CHANGED");
+            return 0;
+        }
         if (is_withdrawal) {
             d->state = DELIVERY_SUPERSEDED;
             delivery_set(&d->reason, "SAME_AGAIN");
@@ -320,12 +341,18 @@ static int decide(struct engine *g, struct delivery *d, int64_t now, struct stor
         delivery_set(&d->reason, "SAME_AGAIN");
         return 0;
     }
+    if (strcmp(t->person_id, d->person_id) != 0 && d->flags & DELIVERY_FORCE_PERSON) {
+        d->step = STEP_REMOVE; /* there; here it is written anew (life.c) */
+        delivery_set(&d->remote_id, t->remote_id);
+        *is_over = false;
+        return 0;
+    }
     if (strcmp(t->person_id, d->person_id) != 0) {
         d->state = DELIVERY_HELD;
         delivery_set(&d->reason, "PERSON_CHANGED");
         return 0;
     }
-    if (t->written_us < now - OLD_KEY_US) {
+    if (t->written_us < now - OLD_KEY_US && !(d->flags & DELIVERY_FORCE_OLD)) {
         d->state = DELIVERY_HELD;
         delivery_set(&d->reason, "OLD_KEY");
         return 0;
@@ -360,7 +387,8 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
         if (d->flags & DELIVERY_IS_PERSON ? person_decide(g, d, &target, &is_over, e) : decide(g, d, now, &target, &is_over, e))
             goto out;
         if (is_over) {
-            if (d->state == DELIVERY_SUPERSEDED && strcmp(d->reason, "SAME_AGAIN") == 0 && d->issued_us > target.issued_us) {
+            if (d->state == DELIVERY_SUPERSEDED && strcmp(d->reason, "SAME_AGAIN") == 0 &&
+                (d->issued_us > target.issued_us || (d->issued_us == target.issued_us && d->rank > target.rank))) {
                 target.issued_us = d->issued_us; /* confirmed again later: an older correction must not undo it */
                 target.rank = d->rank;
                 if (store_put_target(g->env.store, &target, e))
@@ -388,12 +416,13 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     t->result_key = xstrdup(d->result_key);
     t->who = xstrdup(d->who);
     t->body = xstrdup(d->body);
-    t->person_id = xstrdup(d->person_id);
-    t->person_type = xstrdup(d->person_type);
+    bool is_elsewhere = is_write && life_is_elsewhere(d, &target);
+    t->person_id = xstrdup(is_elsewhere ? target.person_id : d->person_id);
+    t->person_type = xstrdup(is_elsewhere ? target.person_type : d->person_type);
+    t->flags = d->flags;
     t->remote_id = xstrdup(d->remote_id);
     t->last_body = xstrdup(target.body ? target.body : "");
-    t->flags = d->flags;
-    t->must_look = d->step == STEP_CREATE && (!w->conf->ops->must_look || w->conf->ops->must_look(w->w, d, now));
+    t->must_look = d->step == STEP_CREATE && (d->flags & DELIVERY_FORCE_EXISTS || !w->conf->ops->must_look || w->conf->ops->must_look(w->w, d, now));
     w->conf->ops->arm(w->w, t);
     x->is_busy = true;
     w->n_busy++;

@@ -79,6 +79,7 @@ void engine_close(struct engine *g)
 {
     if (!g)
         return;
+    review_drop(g);
     reload_stop(g);
     dispatch_close(g);
     watch_close(g);
@@ -120,7 +121,11 @@ static void free_answers(struct engine *g)
 
 static int run_control(struct engine *g, struct control_mail *c, struct err *e)
 {
+    g->asking = c;
     c->answer = command_run(g, c->request, &c->is_telling, e);
+    g->asking = NULL;
+    if (!c->answer)
+        return 0; /* a courier has to ask first */
     c->mail.next = g->controls ? &g->controls->mail : NULL;
     g->controls = c;
     int rc = g->is_broken ? -1 : 0;
@@ -160,6 +165,7 @@ static int batch_failed(struct engine *g, const struct err *why)
     /* An answer that could not be kept: its delivery is still CLAIMED on disk and is read back when the store takes again. */
     g->must_recover = g->must_recover || g->answers != NULL;
     dispatch_drop(g);
+    review_drop(g);
     for (struct task *t = g->answers; t; t = (struct task *)(void *)t->mail.next)
         if (t->kind == TASK_STEP) {
             struct writer_run *w = NULL;

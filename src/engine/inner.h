@@ -85,6 +85,9 @@ struct engine {
     struct pending_frame *frames, **frames_last;
     size_t frames_bytes, n_frames;
     struct control_mail *controls;  /* answered; leave after the commit */
+    struct control_mail *asking;    /* the request that is being run; NULL: none, or no engine runs */
+    struct question *asks;          /* review.c: requests that wait for a courier */
+    uint64_t last_ask;
     struct task *answers;           /* applied in this batch; freed after the commit */
     struct task *tasks_out, **tasks_last;   /* leave after the commit */
     uint64_t reply_id;
@@ -189,7 +192,21 @@ char *status_answer(struct engine *g);
 char *status_set_log(struct engine *g, const char *level, int64_t for_us);
 void status_idle(struct engine *g);                                     /* a log level that was set for a time goes back */
 
-/* command.c: one control request; returns the JSON answer (heap), which holds without a commit when it only tells */
+/* A task of ours for this writer's couriers; it leaves after the commit. */
+void dispatch_put_task(struct engine *g, struct writer_run *w, struct task *t);
+
+/* review.c: what people decide about held deliveries */
+bool review_is_mine(const char *what);
+char *review_run(struct engine *g, const char *what, json_t *q, struct err *e);     /* heap; NULL: the answer comes later */
+void review_answered(struct engine *g, struct writer_run *w, const struct task *t, struct err *e);
+void review_drop(struct engine *g);                             /* nobody will answer the open questions */
+
+/* life.c: one result through its versions */
+bool life_is_elsewhere(const struct delivery *d, const struct store_target *t);     /* the step is to withdraw it at another person */
+/* Withdrawn at the old person, or found deleted: the next step writes it anew. */
+int  life_start_anew(struct engine *g, struct delivery *d, int64_t now, struct err *e);
+
+/* command.c: one control request; returns the JSON answer (heap), which holds without a commit when it only tells; NULL: it comes later */
 char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e);
 
 /* import.c: a file that a verb wrote beside the store; the answer (heap), or NULL with *failure */

@@ -73,6 +73,18 @@ static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw
     return 0;
 }
 
+/* Does d take the place of what is open? Ties stay beside each other; of the same result, a patient named better takes the place of a hold. */
+static bool is_replaced(const struct delivery *o, const struct delivery *d)
+{
+    switch (version_compare(d->issued_us, d->rank, d->body, o->issued_us, o->rank, o->body)) {
+    case VERSION_NEWER: return true;
+    case VERSION_TIE: return !o->body[0];
+    case VERSION_SAME: return o->state == DELIVERY_HELD;
+    case VERSION_OLDER: return false;
+    }
+    return false;
+}
+
 int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
 {
     struct delivery *v = NULL;
@@ -86,6 +98,8 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
             continue;
         switch (version_compare(d->issued_us, d->rank, d->body, o->issued_us, o->rank, o->body)) {
         case VERSION_SAME:
+            if (strcmp(d->who, o->who) != 0)
+                break; /* the same result of somebody else: whoever is found decides, or a person */
             d->state = DELIVERY_SUPERSEDED;
             delivery_set(&d->reason, "SAME_AGAIN");
             break;
@@ -111,7 +125,7 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
         bool is_open_end = o->state == DELIVERY_CLAIMED || (o->state == DELIVERY_WAITING && o->step != STEP_FIND);
         struct writer_run *w = NULL;
         struct active *x = active_find(g, o->id, &w);
-        if (o->id == d->id || is_open_end || (x && x->is_busy))
+        if (o->id == d->id || is_open_end || (x && x->is_busy) || !is_replaced(o, d))
             continue;
         o->state = DELIVERY_SUPERSEDED;
         o->updated_us = d->updated_us;

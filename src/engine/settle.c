@@ -83,8 +83,11 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
             return (d->flags & DELIVERY_IS_PERSON) && t->created_id ? finish_write(g, d, t->created_id, now, e) : 0;
         case STEP_CREATE:
             return finish_write(g, d, t->created_id, now, e);
-        case STEP_UPDATE:
         case STEP_REMOVE:
+            if (d->rank != RANK_WITHDRAWN) /* gone at the person that it stood with by mistake */
+                return life_start_anew(g, d, now, e);
+            return finish_write(g, d, d->remote_id, now, e);
+        case STEP_UPDATE:
             return finish_write(g, d, d->remote_id, now, e);
         case STEP_READBACK:
             if (d->remote_id[0]) { /* an update or removal with an open end: do it again, it compares first */
@@ -112,11 +115,15 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
             d->state = DELIVERY_READY; /* nothing was executed; the login chore comes first */
         return 0;
     case VERDICT_REJECTED:
-        if (t->reason && strcmp(t->reason, "PERSON_GONE") == 0 && d->tries < FIND_AGAIN_MAX) {
+        if (t->reason && strcmp(t->reason, "DELETED_IN_GODATA") == 0 && d->flags & DELIVERY_FORCE_DELETED && step == STEP_UPDATE)
+            return life_start_anew(g, d, now, e);
+        if (t->reason && strcmp(t->reason, "PERSON_GONE") == 0 && d->tries < FIND_AGAIN_MAX && !(d->flags & DELIVERY_IS_LINKED)) {
             wait_until(d, DELIVERY_READY, now, t); /* deleted or merged since the look: nothing was written, look again */
             d->step = STEP_FIND;
             return 0;
         }
+        if (t->reason && strcmp(t->reason, "PERSON_GONE") == 0)
+            d->flags &= ~DELIVERY_IS_LINKED; /* whoever was chosen is there no more */
         match_hold(w, d, t, now);
         (void)person_meet_no_match(w, d);
         return 0;
@@ -140,6 +147,10 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
         w->is_chore_busy = false;
         return 0;
     }
+    if (t->kind == TASK_ASK) {
+        review_answered(g, w, t, e);
+        return 0;
+    }
     if (!t->reason || strcmp(t->reason, "STOPPING") != 0)
         w->took_us += ((t->ended_us > t->started_us ? t->ended_us - t->started_us : 0) - w->took_us) / TOOK_SHARE;
     struct active *x = dispatch_find(w, t->delivery_id);
@@ -148,7 +159,7 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
     struct delivery *d = &x->d;
     enum delivery_state before = d->state;
     d->updated_us = now;
-    if (t->step != STEP_FIND && t->found_type && t->found_type[0])
+    if (t->step != STEP_FIND && t->found_type && t->found_type[0] && strcmp(t->person_id, d->person_id) == 0)
         delivery_set(&d->person_type, t->found_type); /* converted between case and contact since */
     if (apply(g, w, d, t, now, e) || store_update_delivery(g->env.store, d, e))
         return -1;

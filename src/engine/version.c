@@ -40,6 +40,8 @@ enum version_order version_compare(int64_t issued_us, int rank, const char *body
         return issued_us > other_issued_us ? VERSION_NEWER : VERSION_OLDER;
     if (rank > other_rank)
         return VERSION_NEWER;
+    if (rank == RANK_WITHDRAWN && rank == other_rank)
+        return VERSION_SAME; /* taken back is taken back, whatever else the message says */
     if (rank == other_rank)
         return strcmp(body, other_body) == 0 ? VERSION_SAME : VERSION_TIE;
     return rank <= RANK_PRELIMINARY ? VERSION_OLDER : VERSION_TIE;

@@ -55,6 +55,15 @@ enum version_rank { RANK_REGISTERED = 0, RANK_PRELIMINARY = 1, RANK_FINAL = 2, R
 /* The i-th remark that the flags make on a delivery: "critical", "W_DATE_ORDER" …; NULL past the last. */
 struct delivery_remark { const char *name, *text; };
 const struct delivery_remark *delivery_remark(unsigned flags, size_t i);
+/* what exactly was forced: a person said yes to one reason, any other holds it again */
+#define DELIVERY_FORCE_TIE      0x10000u  /* VERSION_TIE */
+#define DELIVERY_FORCE_EDIT     0x20000u  /* HUMAN_EDIT */
+#define DELIVERY_FORCE_EXISTS   0x40000u  /* EXISTS_DIFFERENT */
+#define DELIVERY_FORCE_OLD      0x80000u  /* OLD_KEY */
+#define DELIVERY_FORCE_PERSON   0x100000u /* PERSON_CHANGED */
+#define DELIVERY_FORCE_DELETED  0x200000u /* DELETED_IN_GODATA */
+/* The DELIVERY_FORCE_… bit that gets past this reason; 0: no word of a person does. */
+unsigned delivery_force_bit(const char *reason);
 
 struct delivery {
     int64_t id, message_id;

@@ -116,7 +116,7 @@ struct listener_ops {
 struct writer;                                      /* the writer's own state; engine thread only */
 struct http_client;                                 /* service/http.h; one per courier */
 
-enum task_kind { TASK_STEP, TASK_CHORE };
+enum task_kind { TASK_STEP, TASK_CHORE, TASK_ASK };  /* ASK: who is person_id, and is that whom `who` speaks of? Changes nothing */
 struct task {
     struct mail mail;
     enum task_kind kind;
@@ -129,6 +129,7 @@ struct task {
     int64_t delivery_id;
     char *result_key, *who, *body, *person_id, *person_type, *remote_id, *last_body;   /* heap, owned by the task */
     unsigned flags;                                 /* DELIVERY_… of the delivery */
+    uint64_t ask;                                   /* TASK_ASK: the engine's number of the question */
     bool must_look;                                 /* STEP_CREATE: look at what stands there first, and adopt or refuse */
     void *armed;                                    /* writer's snapshot (token, outbreak id), freed by disarm() */
     /* the answer, filled by perform() */
