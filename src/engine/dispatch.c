@@ -256,6 +256,7 @@ void dispatch_put_task(struct engine *g, struct writer_run *w, struct task *t)
     t->ops = w->conf->ops;
     t->options = w->conf->options;
     w->conf->ops->arm(w->w, t);
+    w->n_busy++;
     task_put(g, t);
 }
 
@@ -580,6 +581,8 @@ void dispatch_drop(struct engine *g)
             if (w->conf->name != t->writer)
                 continue;
             struct active *x = t->kind == TASK_STEP ? dispatch_find(w, t->delivery_id) : NULL;
+            if (t->kind == TASK_ASK)
+                w->n_busy--;
             if (t->kind == TASK_CHORE) { /* the writer must know, or it would wait for its answer for ever */
                 w->is_chore_busy = false;
                 t->verdict = VERDICT_RETRY_LATER;

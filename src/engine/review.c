@@ -190,7 +190,7 @@ static char *run_dismiss(struct engine *g, const json_t *q, struct err *e)
 
 /* ---- link ---- */
 
-static struct writer_run *writer_of(struct engine *g, const struct delivery *d)
+static struct writer_run *running_writer(struct engine *g, const struct delivery *d)
 {
     for (size_t i = 0; i < g->n_writers; i++)
         if (strcmp(g->writers[i].conf->name, d->writer) == 0)
@@ -205,7 +205,7 @@ static char *run_link(struct engine *g, json_t *q, struct err *e)
     struct writer_status status = {.mode = WRITER_STARTING};
     const char *person = text_of(q, "person");
     char *answer = load_held(g, q, &d, e);
-    struct writer_run *w = answer ? NULL : writer_of(g, &d);
+    struct writer_run *w = answer ? NULL : running_writer(g, &d);
     if (answer)
         goto out;
     if (w)
@@ -333,13 +333,12 @@ char *review_run(struct engine *g, const char *what, json_t *q, struct err *e)
 
 static int run_offline(const struct config *conf, const char *request, struct buf *answer, struct err *e)
 {
-    struct engine g = {.conf = conf};
+    struct engine g = {.conf = (struct config *)(uintptr_t)conf};  /* read only: nothing here reloads */
     struct store *q = NULL;
     bool is_telling = false;
     int rc = -1;
     if (store_open(&q, &conf->store, e) == 0) {
         g.env.store = q;
-        g.env.conf = conf;
         char *text = command_run(&g, request, &is_telling, e);
         if (!store_is_dirty(q) || store_commit(q, e) == 0) {
             buf_adds(answer, text);

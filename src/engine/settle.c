@@ -148,6 +148,7 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
         return 0;
     }
     if (t->kind == TASK_ASK) {
+        w->n_busy--;
         review_answered(g, w, t, e);
         return 0;
     }
