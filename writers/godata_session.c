@@ -265,10 +265,9 @@ static char *dup_or_null(const char *s)
 }
 
 /* Is the code that a field of the body names known and active? Fields that an update leaves as they are do not count. */
-static void check_codes(const struct writer *w, const struct task *t, struct godata_armed *a)
+static void check_codes(const struct writer *w, const char *body_text, const char *last_text, struct godata_armed *a)
 {
-    json_t *body = json_loads(t->body ? t->body : "{}", 0, NULL);
-    json_t *last = t->step == STEP_UPDATE ? json_loads(t->last_body ? t->last_body : "{}", 0, NULL) : NULL;
+    json_t *body = json_loads(body_text ? body_text : "{}", 0, NULL), *last = last_text ? json_loads(last_text, 0, NULL) : NULL;
     for (size_t i = 0; i < lab_fields_n && !a->unwritable; i++) {
         const char *code = json_string_value(json_object_get(body, lab_fields[i].godata));
         const char *old = json_string_value(json_object_get(last, lab_fields[i].godata));
@@ -295,8 +294,17 @@ void godata_arm(struct writer *w, struct task *t)
     a->generation = w->generation;
     a->has_contact_results = w->is_contact_results_active || w->o->contact_results;
     if (t->kind == TASK_STEP && t->step != STEP_REMOVE && t->step != STEP_READBACK && w->codes)
-        check_codes(w, t, a);
+        check_codes(w, t->body, t->step == STEP_UPDATE ? t->last_body : NULL, a);
     t->armed = a;
+}
+
+bool godata_can_write(struct writer *w, const struct delivery *d)
+{
+    struct godata_armed a = {.token = NULL};
+    if (!w->codes)
+        return false;
+    check_codes(w, d->body, NULL, &a);
+    return !a.unwritable;
 }
 
 void godata_disarm(struct task *t)

@@ -45,6 +45,7 @@ void godata_status(const struct writer *w, struct writer_status *out);
 void godata_arm(struct writer *w, struct task *t);
 void godata_settle(struct writer *w, struct task *t, int64_t now_us);
 void godata_disarm(struct task *t);
+bool godata_can_write(struct writer *w, const struct delivery *d);       /* the reference data that was read last has all its codes */
 void godata_resume(struct writer *w);
 int  godata_session_mirror_run(struct writer *w, enum writer_mirror what, int64_t now_us, struct buf *out, struct err *e);
 void godata_close(struct writer *w);

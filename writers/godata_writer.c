@@ -77,6 +77,7 @@ const struct writer_ops godata_writer = {
     .perform = perform,
     .settle = settle,
     .disarm = godata_disarm,
+    .can_write = godata_can_write,
     .resume = godata_resume,
     .match = godata_whose_match,
     .match_reasons = godata_whose_reasons,

@@ -375,6 +375,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     if (d->step == STEP_PERSON) {       /* nothing to compare: its own look decides */
         d->updated_us = now;
         d->state = DELIVERY_CLAIMED;
+        d->flags |= DELIVERY_HAD_INTENT;
         if (store_update_delivery(g->env.store, d, e))
             return -1;
         CRASH_POINT("claimed");

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "again.h"
 #include "clock.h"
 #include "control.h"
 #include "crash.h"
@@ -82,6 +83,7 @@ void engine_close(struct engine *g)
     review_drop(g);
     reload_stop(g);
     dispatch_close(g);
+    again_close(g);
     watch_close(g);
     reload_close(g);
     arena_free(g->spare);
@@ -166,6 +168,7 @@ static int batch_failed(struct engine *g, const struct err *why)
     g->must_recover = g->must_recover || g->answers != NULL;
     dispatch_drop(g);
     review_drop(g);
+    again_failed(g);
     for (struct task *t = g->answers; t; t = (struct task *)(void *)t->mail.next)
         if (t->kind == TASK_STEP) {
             struct writer_run *w = NULL;
@@ -311,6 +314,8 @@ static int turn(struct engine *g, struct mail *list)
         }
     }
     reload_reap(g);
+    if (may_dispatch(g) && again_turn(g, clock_now_us(), &e))
+        return batch_failed(g, &e);
     if (may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e))
         return batch_failed(g, &e);
     return close_batch(g);
@@ -324,6 +329,8 @@ int engine_run(struct engine *g)
         int64_t now = clock_now_us(), mono = clock_mono_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
         if (due >= 0 && due - now < wait)
             wait = due > now ? due - now : 0;
+        if (again_is_pending(g) && may_dispatch(g))
+            wait = 0;
         (void)mailbox_wait(g->env.inbox, wait);
         struct err e = ERR_INIT;
         if (!mailbox_count(g->env.inbox) && wait)

@@ -79,6 +79,7 @@ struct engine {
     int64_t config_number, config_since_us;
     struct channel *channels;
     struct reloads *reloads;        /* see reload.c */
+    struct again_pass *again;       /* see again.c */
     struct writer_run *writers;
     size_t n_writers;
     struct leaving *leaving;        /* writers that a reload took away or changed: their couriers finish first */
@@ -124,6 +125,7 @@ struct reroute {
     bool is_replay;                 /* a person asks: also what was dropped or delivered; else only what is held */
     const char *reason;             /* only deliveries with this reason; NULL: any */
     const char *by, *why;           /* for the audit; by NULL: none is written */
+    const char *action;             /* for the audit; NULL: replay */
     int64_t n[AGAIN_DIFFERS + 1];   /* what was done, by enum again; added to */
 };
 /* In the open batch. Nothing happens to a message that is not there (any more), or whose listener is gone. */

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "again.h"
 #include "clock.h"
 #include "crash.h"
 #include "log.h"
@@ -440,6 +441,28 @@ static void take_settings(struct engine *g)
     store_set_duplicate_window(g->env.store, g->conf->duplicate_window_us);
 }
 
+/* What is held is looked at again as far as the change may end it. old is not swapped out yet. */
+static void route_again(struct engine *g, const struct config *old, const struct config *new, const char *by)
+{
+    const char **names = xcalloc(old->n_table_marks + new->n_table_marks + 1, sizeof *names);
+    bool is_all = strcmp(old->rules_mark, new->rules_mark) != 0;
+    size_t n = 0;
+    for (size_t i = 0; i < new->n_listeners && !is_all; i++)
+        is_all = unchanged(g, &new->listeners[i]) == NULL;
+    for (size_t i = 0; i < new->n_writers && !is_all; i++)
+        is_all = unchanged_writer(g, &new->writers[i]) == NULL;
+    for (size_t i = 0; i < new->n_table_marks; i++) {
+        const struct conf_table_mark *m = &new->table_marks[i], *o = NULL;
+        for (size_t k = 0; k < old->n_table_marks && !o; k++)
+            o = strcmp(old->table_marks[k].name, m->name) == 0 ? &old->table_marks[k] : NULL;
+        if (!o || strcmp(o->mark, m->mark) != 0)
+            names[n++] = m->name;
+    }
+    if (is_all || n)
+        again_start(g, by, is_all, names, n);
+    free(names);
+}
+
 static int write_down(struct engine *g, const struct config *c, const char *by, const char *how, int64_t *number, struct err *e)
 {
     char note[64];
@@ -479,6 +502,7 @@ static int swap(struct engine *g, struct reload *r, struct err *e)
         return -1;
     }
     CRASH_POINT("reload_after");
+    route_again(g, g->conf, r->conf, r->by);
     struct retired *old = xcalloc(1, sizeof *old);
     *old = (struct retired){.conf = g->conf, .users = 1, .next = g->reloads->retired};
     g->reloads->retired = old;
@@ -563,6 +587,8 @@ int reload_open(struct engine *g, struct err *e)
     take_settings(g);
     if (store_put_config(g->env.store, g->conf->hash, &g->config_number, e))
         return -1;
+    if (store_get_memory(g->env.store, "engine", "routed_again", 0) != g->config_number)
+        again_start(g, "start", true, NULL, 0);
     for (size_t i = 0; i < g->conf->n_listeners; i++) {
         struct channel *c = xcalloc(1, sizeof *c);
         *c = (struct channel){.next = g->channels, .number = i, .conf = g->conf, .config_number = g->config_number, .lc = &g->conf->listeners[i]};

@@ -87,7 +87,7 @@ static int put(struct again_run *x, struct delivery *d, bool is_new, struct err 
     if (is_new ? store_put_delivery(x->g->env.store, d, e) : store_update_delivery(x->g->env.store, d, e))
         return -1;
     if (store_trail_widen(x->g->env.store, x->m.id, e) ||
-        (x->q->by && store_audit(x->g->env.store, x->q->by, "replay", d->id, x->m.id, x->q->why ? x->q->why : "", e)))
+        (x->q->by && store_audit(x->g->env.store, x->q->by, x->q->action ? x->q->action : "replay", d->id, x->m.id, x->q->why ? x->q->why : "", e)))
         return -1;
     x->changed++;
     if (d->state == DELIVERY_READY)
@@ -121,7 +121,8 @@ static int observation(struct again_run *x, const struct record *r, unsigned ri,
     const struct rec_observation *o = &r->observations[oi];
     struct delivery *was = find_was(x, ri, oi);
     struct decision now;
-    if (o->role != OBS_RESULT || (x->q->reason && (!was || strcmp(was->reason, x->q->reason) != 0)) || (!x->q->is_replay && (!was || was->state != DELIVERY_HELD)))
+    bool is_not_ours = !x->q->is_replay && (!was || was->state != DELIVERY_HELD || (was->flags & DELIVERY_HAD_INTENT));
+    if (o->role != OBS_RESULT || is_not_ours || (x->q->reason && (!was || strcmp(was->reason, x->q->reason) != 0)))
         return 0;
     if (!x->g->work)
         x->g->work = arena_new(WORK_BYTES);

@@ -51,6 +51,7 @@ enum version_rank { RANK_REGISTERED = 0, RANK_PRELIMINARY = 1, RANK_FINAL = 2, R
 #define DELIVERY_IS_CRITICAL    0x100u  /* a rule said `flag critical` */
 #define DELIVERY_DATE_ORDER     0x200u  /* W_DATE_ORDER: taken, delivered, tested, result are not in this order; written as sent */
 #define DELIVERY_NO_SAMPLE_DATE 0x400u  /* W_NO_SAMPLE_DATE: Go.Data's screens want the day the sample was taken */
+#define DELIVERY_HAD_INTENT     0x1000u /* was claimed once: something of it may have reached the other side */
 #define DELIVERY_HAS_FILES      0x800u  /* attachments go before the lab result (`attachments upload`) */
 /* The i-th remark that the flags make on a delivery: "critical", "W_DATE_ORDER" …; NULL past the last. */
 struct delivery_remark { const char *name, *text; };

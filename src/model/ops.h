@@ -208,6 +208,8 @@ struct writer_ops {
     /* Engine thread, for every task that came back: chores change the state here; steps may (stale token, unreachable). */
     void (*settle)(struct writer *w, struct task *t, int64_t now_us);
     void (*disarm)(struct task *t);
+    /* Engine thread. Held as REFDATA_MISSING or QUESTION_MISSING: does the other side have the codes by now? NULL: never asked. */
+    bool (*can_write)(struct writer *w, const struct delivery *d);
     void (*resume)(struct writer *w);               /* an operator said go on */
     /* Engine thread, no request: at most some milliseconds. NULL: couriers find. Clear *out with matched_clear(). */
     void (*match)(struct writer *w, const struct delivery *d, enum match_depth depth, int64_t now_us, struct matched *out);

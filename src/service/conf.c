@@ -211,6 +211,20 @@ static void load_store(struct loader *l, const struct lexer_stmt *s)
 }
 
 /* ---- table ---- */
+static void mark_table(struct loader *l, const struct lexer_stmt *s, const char *name, const char *path)
+{
+    const struct conf_file *f = conf_files_find(&l->c->files, path);
+    struct conf_mark m;
+    conf_mark_init(&m);
+    conf_mark_stmt(&m, s);
+    if (f)
+        buf_add(&m.b, f->text, f->n);
+    l->c->table_marks = xreallocarray(l->c->table_marks, l->c->n_table_marks + 1, sizeof *l->c->table_marks);
+    struct conf_table_mark *mark = &l->c->table_marks[l->c->n_table_marks++];
+    mark->name = xstrdup(name);
+    conf_mark_end(&m, mark->mark);
+}
+
 static void load_table(struct loader *l, const struct lexer_stmt *s)
 {
     struct table_word keys[TABLE_MAX_KEYS], values[TABLE_MAX_COLUMNS];
@@ -248,19 +262,22 @@ static void load_table(struct loader *l, const struct lexer_stmt *s)
     if (s->has_block)
         diag_add(l->d, DIAG_ERROR, s->block_at, NULL, "\"table\" takes no block");
     struct table *t = NULL;
+    char *path = NULL;
     if (is_good) {
-        char *path = fs_path_beside(l->c->path, s->v[3].text.p);
+        path = fs_path_beside(l->c->path, s->v[3].text.p);
         spec.name = s->v[1].text;
         spec.path = path;
         spec.at = s->v[3].at;
         spec.is_folded = strcmp(name, "results_text") == 0;
         t = table_load(&spec, l->d, &l->table_bytes);
-        free(path);
     }
-    if (t)
+    if (t) {
+        mark_table(l, s, name, path);
         tables_add(l->c->tables, t);
-    else if (s->n > 1)
+    } else if (s->n > 1) {
         tables_add_failed(l->c->tables, s->v[1].text);
+    }
+    free(path);
 }
 
 /* ---- listen ---- */
@@ -541,6 +558,22 @@ static void take_globals(struct config *c, struct globals *g)
     }
 }
 
+/* All but nouns that have marks of their own, tests, and settings that decide about no observation. */
+static void mark_rules(struct config *c, const struct conf_text *text)
+{
+    static const char *const others[] = {"table", "listen", "write", "store", "test", "node", "control", "memory-budget", "duplicate-window"};
+    struct conf_mark m;
+    conf_mark_init(&m);
+    for (size_t i = 0; i < text->n; i++) {
+        bool is_other = false;
+        for (size_t k = 0; k < sizeof others / sizeof others[0]; k++)
+            is_other = is_other || token_is(&text->v[i].v[0], others[k]);
+        if (!is_other)
+            conf_mark_stmt(&m, &text->v[i]);
+    }
+    conf_mark_end(&m, c->rules_mark);
+}
+
 static void load_all(struct loader *l, const struct conf_text *text)
 {
     static const char *const special[] = {"store", "table", "listen", "write", "route", "result-of", "test", NULL};
@@ -557,6 +590,7 @@ static void load_all(struct loader *l, const struct conf_text *text)
     check_listeners(l);
     check_writers(l);
     compile_rules(l, &g, end);
+    mark_rules(l->c, text);
     conf_tests_compile(l->c, l->d, l->tests, l->n_tests);
     take_globals(l->c, &g);
     option_free_values(&global_table, &g);
@@ -653,6 +687,9 @@ void config_free(struct config *c)
     free(c->writers);
     rule_free(c->rules);
     tables_free(c->tables);
+    for (size_t i = 0; i < c->n_table_marks; i++)
+        free(c->table_marks[i].name);
+    free(c->table_marks);
     free(c->store.path);
     free(c->control_path);
     free(c->node);

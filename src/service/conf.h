@@ -50,6 +50,8 @@ struct writer_conf {
     struct diag_place at;
 };
 
+struct conf_table_mark { char *name; char mark[65]; };
+
 struct config {
     char *path;                         /* of the main file */
     char hash[17];                      /* 16 hex of the SHA-256 over all files read, tables included */
@@ -66,6 +68,10 @@ struct config {
     struct ruleset *rules;
     struct conf_test *tests;            /* see conf_test.h; they live in the memory of rules */
     size_t n_tests;
+    /* What decides about observations: the same marks, the same decisions. */
+    char rules_mark[65];                /* routes and the settings of the top level */
+    struct conf_table_mark *table_marks;    /* of each table: its statement and its file */
+    size_t n_table_marks;
     struct conf_files files;            /* what it was read from; until config_drop_files() */
 };
 

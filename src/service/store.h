@@ -73,6 +73,9 @@ int  store_find_due(struct store *q, const char *writer, int64_t now_us, const c
                     struct delivery **v, size_t *n, struct err *e);     /* at most STORE_EXCEPT_MAX lanes are left out */
 /* HELD ones of a writer with this reason and an id above after_id, by id, at most max. */
 int  store_find_held(struct store *q, const char *writer, const char *reason, int64_t after_id, size_t max, struct delivery **v, size_t *n, struct err *e);
+/* The next kind of held delivery behind *at (all zero: the first): 0 found, 1 no more. */
+struct store_held_kind { bool is_begun; int64_t writer_id, reason_id; char writer[80], reason[80]; };
+int  store_next_held(struct store *q, struct store_held_kind *at, struct err *e);
 /* The clock was set back: what is ready is due now, and nothing waits longer than most_us: it is due after wait_us instead. */
 int  store_rewind_due(struct store *q, const char *writer, int64_t now_us, int64_t most_us, int64_t wait_us, struct err *e);
 /* Earliest next_us among READY and WAITING of a writer; 0 when none. */

@@ -3,6 +3,7 @@
  * Everything here is in the open batch (see store.c); look-ups see it. Strings given are copied by SQLite at the step.
  * DIAGNOSTICS an illegal move of a delivery is ERR_BUG and leaves the batch as it was; every error of the disk breaks the batch.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -394,6 +395,31 @@ int store_find_held(struct store *q, const char *writer, const char *reason, int
     bind_int(s, 3, after_id);
     bind_int(s, 4, (int64_t)max);
     return deliveries_from_rows(&q->d, s, "cannot look for held deliveries", v, n, e);
+}
+
+int store_next_held(struct store *q, struct store_held_kind *at, struct err *e)
+{
+    sqlite3_stmt *s = get_stmt(q, ST_NEXT_HELD, e);
+    int rc;
+    if (!s)
+        return -1;
+    bind_int(s, 1, at->is_begun ? at->writer_id : -1);
+    bind_int(s, 2, at->is_begun ? at->reason_id : -1);
+    rc = db_row(&q->d, s, "cannot look for held deliveries", e);
+    if (rc == 1) {
+        at->writer_id = sqlite3_column_int64(s, 0);
+        at->reason_id = sqlite3_column_int64(s, 1);
+    }
+    (void)sqlite3_reset(s);
+    if (rc != 1)
+        return rc == 0 ? 1 : -1;
+    const char *writer = word_get(&q->d, at->writer_id, e), *reason = word_get(&q->d, at->reason_id, e);
+    if (!writer || !reason)
+        return -1;
+    at->is_begun = true;
+    (void)snprintf(at->writer, sizeof at->writer, "%s", writer);
+    (void)snprintf(at->reason, sizeof at->reason, "%s", reason);
+    return 0;
 }
 
 int64_t store_next_due(struct store *q, const char *writer)

@@ -41,6 +41,7 @@ static const char *const sql[STORE_STMTS] = {
     [ST_FIND_DUE] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM
                     "WHERE d.writer=?1 AND d.next_us<=?2 AND d.state<3 AND d.state<>1 AND d.lane NOT IN(?4,?5,?6,?7,?8,?9,?10,?11)"
                     " ORDER BY d.next_us,d.id LIMIT ?3",
+    [ST_NEXT_HELD] = "SELECT writer,reason FROM delivery INDEXED BY delivery_held WHERE state=3 AND (writer,reason)>(?1,?2) ORDER BY writer,reason LIMIT 1",
     [ST_FIND_HELD] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_held LEFT JOIN delivery_text t ON t.id=d.id "
                      "WHERE d.writer=?1 AND d.reason=?2 AND d.state=3 AND d.id>?3 ORDER BY d.id LIMIT ?4",
     [ST_REWIND_DUE] = "UPDATE delivery SET next_us=CASE state WHEN 0 THEN ?2 ELSE ?4 END"
