@@ -149,7 +149,7 @@ static char *dup_span(struct span s)
 /* What the rules remarked on it: W_DATE_ORDER, a critical result … */
 static int tell_remarks(struct engine *g, const struct pending_frame *pf, const struct delivery *d, struct err *e)
 {
-    const char *channel = g->conf->listeners[pf->f->listener_index].name;
+    const char *channel = pf->ch->lc->name;
     const struct delivery_remark *m;
     for (size_t i = 0; (m = delivery_remark(d->flags, i)) != NULL; i++)
         log_event(LOG_WARNING, "remark", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id), log_word("channel", channel), log_word("route", d->route),
