@@ -148,7 +148,7 @@ static int64_t file_bytes(const char *path, const char *suffix)
 /* What the engine says of a writer goes beside what the store says of it. */
 static void join_writers(json_t *root)
 {
-    static const char *const keys[] = {"mode", "reason", "detail", "until_us", "busy", "delivered", "requests"};
+    static const char *const keys[] = {"mode", "reason", "detail", "until_us", "busy", "delivered", "requests", "permissions_missing"};
     json_t *w, *v;
     size_t i;
     json_array_foreach(json_object_get(json_object_get(root, "engine"), "writers"), i, v) {
@@ -299,6 +299,8 @@ static void writers_text(const json_t *glance, struct buf *b)
                  number(v, "ready") + number(v, "claimed"), number(v, "waiting"), age, number(v, "held"), held, number(v, "delivered"), number(v, "requests"));
         if (word(v, "reason")[0] && !json_object_get(v, "paused"))
             buf_addf(b, "  %s%s%.70s\n", word(v, "reason"), word(v, "detail")[0] ? ": " : "", word(v, "detail"));
+        if (word(v, "permissions_missing")[0])
+            buf_addf(b, "  the account lacks permissions: %.400s\n", word(v, "permissions_missing"));
         if (json_object_get(v, "requests_per_result"))
             buf_addf(b, "  %.3f requests for each delivered result since the start\n", json_real_value(json_object_get(v, "requests_per_result")));
         paused_text(v, b);

@@ -148,6 +148,32 @@ static void find_outbreak(struct task *t, struct http_client *http)
 
 /* ---- account ---- */
 
+/* The permissions of the account's roles; NULL when they cannot be told: that alone is no reason to stop. */
+static json_t *read_permissions(struct task *t, struct http_client *http, const json_t *roles)
+{
+    struct godata_reply r;
+    struct buf filter;
+    json_t *out = NULL, *role, *v, *list = json_incref((json_t *)(uintptr_t)roles);
+    size_t i, k;
+    char *ids = json_is_array(list) ? json_dumps(list, JSON_COMPACT) : NULL;
+    json_decref(list);
+    if (!ids)
+        return NULL;
+    buf_init(&filter, BODY_MAX);
+    buf_addf(&filter, "{\"where\":{\"id\":{\"inq\":%s}},\"fields\":[\"id\",\"permissionIds\"]}", ids);
+    get_filtered(t, http, "/roles?filter=", buf_span(&filter), &r);
+    if (r.status == 200 && json_is_array(r.json) && json_array_size(r.json)) {
+        out = json_array();
+        json_array_foreach(r.json, i, role)
+            json_array_foreach(json_object_get(role, "permissionIds"), k, v)
+                (void)json_array_append(out, v);
+    }
+    godata_reply_clear(&r);
+    buf_clear(&filter);
+    free(ids);
+    return out;
+}
+
 static void look_at_account(struct task *t, struct http_client *http, const char *method, struct span body)
 {
     const struct godata_armed *armed = t->armed;
@@ -158,9 +184,12 @@ static void look_at_account(struct task *t, struct http_client *http, const char
     godata_url_add(&path, span_of(armed->user_id));
     godata_call(t, http, method, buf_span(&path), body, &r);
     godata_conclude(t, http, &r, GODATA_READ);          /* setting the active outbreak again does no harm */
-    if (t->verdict == VERDICT_DELIVERED && json_is_object(r.json))
-        news_new(t)->active_outbreak_id = dup_text(godata_json_text(r.json, "activeOutbreakId"));
-    else if (t->verdict == VERDICT_DELIVERED)
+    if (t->verdict == VERDICT_DELIVERED && json_is_object(r.json)) {
+        struct godata_news *n = news_new(t);
+        n->active_outbreak_id = dup_text(godata_json_text(r.json, "activeOutbreakId"));
+        if (method[0] == 'G')
+            n->permissions = read_permissions(t, http, json_object_get(r.json, "roleIds"));
+    } else if (t->verdict == VERDICT_DELIVERED)
         godata_finish(t, VERDICT_RETRY_LATER, "BAD_ANSWER", NULL);
     godata_reply_clear(&r);
     buf_clear(&path);

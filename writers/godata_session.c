@@ -20,6 +20,7 @@
 
 #include "godata_answers.h"
 #include "godata_mirror.h"
+#include "godata_permit.h"
 #include "godata_reply.h"
 #include "godata_writer.h"
 #include "log.h"
@@ -32,6 +33,7 @@
 #define TOKEN_MARGIN_US (60 * SECOND_US)
 #define OUTBREAK_EVERY_US (300 * SECOND_US)
 #define REFDATA_EVERY_US (600 * SECOND_US)
+#define ACCOUNT_EVERY_US (1800 * SECOND_US)
 #define RECHECK_US (60 * SECOND_US)
 #define POSTPONE_US (30 * SECOND_US)
 #define BACKOFF_FIRST_US (5 * SECOND_US)
@@ -56,7 +58,10 @@ struct writer {
     char *outbreak_id, *case_mask, *contact_mask, *coc_mask;
     bool is_contact_results_active, is_account_good, must_claim;
     json_t *codes, *questions;
-    int64_t outbreak_due_us, refdata_due_us;
+    int64_t outbreak_due_us, refdata_due_us, account_due_us;
+    unsigned needs;                         /* enum writer_need: what the routes ask of the account */
+    json_t *permissions;                    /* NULL: not known */
+    char missing[400];                      /* of them, by name */
 
     struct godata_mirror *mirror;
     int64_t ready_us;                       /* first time that nothing was missing */
@@ -227,6 +232,8 @@ struct task *godata_next_chore(struct writer *w, int64_t now_us, int64_t *next_u
         return chore_new(w, w->must_claim ? CHORE_CLAIM : CHORE_ACCOUNT);
     if (!w->codes || now_us >= w->refdata_due_us)
         return chore_new(w, CHORE_REFDATA);
+    if (now_us >= w->account_due_us)
+        return chore_new(w, CHORE_ACCOUNT);
     if (!w->ready_us)
         w->ready_us = now_us;
     if (w->reason)
@@ -241,12 +248,14 @@ struct task *godata_next_chore(struct writer *w, int64_t now_us, int64_t *next_u
     *next_us = w->outbreak_due_us < w->refdata_due_us ? w->outbreak_due_us : w->refdata_due_us;
     if (page_us && page_us < *next_us)
         *next_us = page_us;
+    if (w->account_due_us < *next_us)
+        *next_us = w->account_due_us;
     return NULL;
 }
 
 void godata_status(const struct writer *w, struct writer_status *out)
 {
-    *out = (struct writer_status){.mode = WRITER_STARTING};
+    *out = (struct writer_status){.mode = WRITER_STARTING, .missing = w->missing};
     if (w->reason) {
         out->mode = WRITER_PAUSED;
         out->reason = w->reason;
@@ -331,6 +340,7 @@ void godata_disarm(struct task *t)
         json_decref(n->codes);
         json_decref(n->questions);
         json_decref(n->rows);
+        json_decref(n->permissions);
         free(n);
     }
     t->armed = NULL;
@@ -434,8 +444,43 @@ static void settle_outbreak(struct writer *w, struct godata_news *n, int64_t now
         end_pause(w);
 }
 
-static void settle_account(struct writer *w, const struct godata_news *n, bool was_claim, int64_t now_us)
+/* Said once for each set of them. The writer works as far as it can: what it may not do is refused by Go.Data and held. */
+static void note_missing(struct writer *w)
 {
+    char was[sizeof w->missing];
+    size_t i, n = 0;
+    json_t *list = w->permissions ? godata_permit_missing(w->o, w->needs, w->permissions) : json_array(), *v;
+    memcpy(was, w->missing, sizeof was);
+    w->missing[0] = '\0';
+    json_array_foreach(list, i, v) {
+        const char *id = json_string_value(v);
+        int put = snprintf(w->missing + n, sizeof w->missing - n, "%s%s", n ? " " : "", id);
+        if (put < 0 || (size_t)put >= sizeof w->missing - n) {
+            w->missing[n] = '\0';           /* whole names only */
+            break;
+        }
+        n += (size_t)put;
+    }
+    if (w->missing[0] && strcmp(was, w->missing) != 0)
+        log_event(LOG_ERROR, "permission missing", log_word("writer", w->name), log_int("missing", (int64_t)json_array_size(list)), log_text("permissions", w->missing));
+    json_decref(list);
+}
+
+void godata_needs(struct writer *w, unsigned needs)
+{
+    w->needs = needs;
+    note_missing(w);
+}
+
+static void settle_account(struct writer *w, struct godata_news *n, bool was_claim, int64_t now_us)
+{
+    if (n->permissions) {
+        json_decref(w->permissions);
+        w->permissions = n->permissions;
+        n->permissions = NULL;
+        note_missing(w);
+    }
+    w->account_due_us = now_us + (w->missing[0] ? OUTBREAK_EVERY_US : ACCOUNT_EVERY_US);
     w->must_claim = false;
     w->is_account_good = w->outbreak_id && strcmp(n->active_outbreak_id, w->outbreak_id) == 0;
     if (w->is_account_good) {
@@ -493,6 +538,8 @@ static void put_off(struct writer *w, const struct task *t, int64_t now_us)
         w->outbreak_due_us = now_us + wait_us;
     else if (is_complete(w) && t->chore == CHORE_REFDATA)
         w->refdata_due_us = now_us + wait_us;
+    else if (is_complete(w) && t->chore == CHORE_ACCOUNT)
+        w->account_due_us = now_us + wait_us;
     else {
         pause_writer(w, t->reason, t->detail, now_us + wait_us);
         w->is_put_off = true;
@@ -650,6 +697,7 @@ void godata_close(struct writer *w)
     free(w->contact_mask);
     free(w->coc_mask);
     json_decref(w->codes);
+    json_decref(w->permissions);
     godata_mirror_close(w->mirror);
     json_decref(w->questions);
     free(w->name);
@@ -673,3 +721,7 @@ const struct godata_options *godata_session_options(const struct writer *w) { re
 int64_t godata_session_ready_us(const struct writer *w) { return w->ready_us; }
 bool godata_session_shows_contacts(const struct writer *w) { return w->is_contact_results_active || w->o->contact_results; }
 bool godata_session_mirrors_contacts(const struct writer *w) { return w->is_contact_results_active; }
+json_t *godata_session_codes(const struct writer *w) { return w->codes; }
+const json_t *godata_session_permissions(const struct writer *w) { return w->permissions; }
+const char *godata_session_outbreak(const struct writer *w) { return w->outbreak_id; }
+bool godata_session_is_active(const struct writer *w) { return w->is_account_good; }

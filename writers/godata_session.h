@@ -33,6 +33,7 @@ struct godata_news {                    /* what a chore learnt; owned by the tas
     bool is_ambiguous, is_contact_results_active;
     char *case_mask, *contact_mask, *coc_mask;
     char *active_outbreak_id;           /* "" when the account has none */
+    json_t *permissions;                /* of the account's roles, an array of ids; NULL: not known */
     json_t *codes;                      /* object: id -> active (boolean) */
     json_t *questions;                  /* object: variable -> type, of the outbreak's labResultsTemplate */
     json_t *rows;                       /* of a page */
@@ -50,7 +51,13 @@ void godata_resume(struct writer *w);
 int  godata_session_mirror_run(struct writer *w, enum writer_mirror what, int64_t now_us, struct buf *out, struct err *e);
 void godata_close(struct writer *w);
 
+void godata_needs(struct writer *w, unsigned needs);
+
 /* ---- for the other files of the writer; engine thread ---- */
+json_t *godata_session_codes(const struct writer *w);                   /* borrowed; NULL: not read yet */
+const json_t *godata_session_permissions(const struct writer *w);       /* borrowed; NULL: not known */
+const char *godata_session_outbreak(const struct writer *w);            /* id, or NULL */
+bool godata_session_is_active(const struct writer *w);                  /* it is the account's active outbreak */
 struct godata_mirror *godata_session_mirror(struct writer *w);
 const struct godata_options *godata_session_options(const struct writer *w);
 int64_t godata_session_ready_us(const struct writer *w);        /* since when the session is complete; 0: not yet */

@@ -9,6 +9,7 @@
 
 #include "godata_build.h"
 #include "godata_case.h"
+#include "godata_live.h"
 #include "godata_whose.h"
 #include "godata_work.h"
 
@@ -84,5 +85,9 @@ const struct writer_ops godata_writer = {
     .changes = godata_whose_changes,
     .must_look = godata_whose_must_look,
     .mirror = godata_session_mirror_run,
+    .needs = godata_needs,
+    .tell = godata_tell,
+    .ask = godata_ask,
+    .identity = godata_identity,
     .close = godata_close,
 };

@@ -26,6 +26,30 @@ static char *failed(const char *text)
     return buf_take(&b, NULL);
 }
 
+/* What a writer knows of its server, for check --live. */
+static char *run_tell(struct engine *g, json_t *q)
+{
+    const char *name = json_string_value(json_object_get(q, "writer"));
+    for (size_t i = 0; name && i < g->n_writers; i++) {
+        const struct writer_conf *wc = g->writers[i].conf;
+        if (strcmp(wc->name, name) != 0 || !wc->ops->tell || !wc->ops->identity)
+            continue;
+        char *known = wc->ops->tell(g->writers[i].w, (unsigned)json_integer_value(json_object_get(q, "needs")));
+        char *identity = wc->ops->identity(wc->options);
+        struct buf b;
+        buf_init(&b, ANSWER_MAX_BYTES);
+        buf_adds(&b, "{\"ok\":true");
+        buf_json_kv(&b, "identity", identity);
+        buf_json_key(&b, "known");
+        buf_adds(&b, known ? known : "null");
+        buf_addc(&b, '}');
+        free(known);
+        free(identity);
+        return buf_take(&b, NULL);
+    }
+    return failed("no writer of this name in the running configuration");
+}
+
 static char *run_import(struct engine *g, json_t *q, struct err *e)
 {
     const char *failure = NULL;
@@ -40,13 +64,15 @@ char *command_run(struct engine *g, const char *request, bool *is_telling, struc
     json_t *q = json_loads(request, JSON_REJECT_DUPLICATES, &je);
     const char *what = q ? json_string_value(json_object_get(q, "do")) : NULL;
     char *answer;
-    *is_telling = what && (strcmp(what, "status") == 0 || strcmp(what, "mirror") == 0 || strcmp(what, "log-level") == 0);
+    *is_telling = what && (strcmp(what, "status") == 0 || strcmp(what, "mirror") == 0 || strcmp(what, "log-level") == 0 || strcmp(what, "tell") == 0);
     if (!what)
         answer = failed("not a request");
     else if (strcmp(what, "status") == 0)
         answer = status_answer(g);
     else if (review_is_mine(what))
         answer = review_run(g, what, q, e);
+    else if (strcmp(what, "tell") == 0)
+        answer = run_tell(g, q);
     else if (strcmp(what, "import") == 0)
         answer = run_import(g, q, e);
     else if (strcmp(what, "pause") == 0 || strcmp(what, "resume") == 0)

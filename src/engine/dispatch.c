@@ -14,6 +14,7 @@
 #include "crash.h"
 #include "inner.h"
 #include "log.h"
+#include "rule_codes.h"
 #include "watch.h"
 #include "xmem.h"
 
@@ -58,6 +59,13 @@ void dispatch_close_writer(struct writer_run *w)
     w->w = NULL;
 }
 
+void dispatch_tell_needs(struct engine *g)
+{
+    for (size_t i = 0; i < g->n_writers; i++)
+        if (g->writers[i].conf->ops->needs)
+            g->writers[i].conf->ops->needs(g->writers[i].w, rule_needs(g->conf->rules, g->writers[i].conf->name));
+}
+
 int dispatch_open(struct engine *g, struct err *e)
 {
     g->n_writers = g->conf->n_writers;
@@ -65,6 +73,7 @@ int dispatch_open(struct engine *g, struct err *e)
     for (size_t i = 0; i < g->n_writers; i++)
         if (dispatch_open_writer(g, &g->conf->writers[i], &g->writers[i], e))
             return -1;
+    dispatch_tell_needs(g);
     return 0;
 }
 

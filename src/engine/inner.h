@@ -151,6 +151,7 @@ int  part_give_up(struct engine *g, int64_t now, struct err *e);
 
 /* dispatch.c */
 int  dispatch_open(struct engine *g, struct err *e);
+void dispatch_tell_needs(struct engine *g);                             /* what the routes ask of each writer's account, after a reload too */
 int  dispatch_open_writer(struct engine *g, const struct writer_conf *c, struct writer_run *out, struct err *e);
 void dispatch_close_writer(struct writer_run *w);                       /* waits for its couriers */
 int  dispatch_turn(struct engine *g, int64_t now, struct err *e);       /* loads, claims, arms; tasks go to g->tasks_out */

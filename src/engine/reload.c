@@ -512,6 +512,7 @@ static int swap(struct engine *g, struct reload *r, struct err *e)
     size_t opened = swap_channels(g, r);
     swap_writers(g, r, new, old);
     g->conf = r->conf;
+    dispatch_tell_needs(g);
     free(r->zones);
     r->zones = NULL;
     r->conf = NULL;

@@ -53,6 +53,7 @@ char *status_answer(struct engine *g)
         buf_json_kv(&b, "reason", is_paused ? "BY_PERSON" : s.reason ? s.reason : "");
         buf_json_kv(&b, "detail", s.detail);
         buf_json_kint(&b, "until_us", s.until_us);
+        buf_json_opt(&b, "permissions_missing", span_of(s.missing));
         buf_json_kint(&b, "active", (int64_t)w->n_active);
         buf_json_kint(&b, "busy", (int64_t)w->n_busy);
         buf_json_kint(&b, "delivered", w->delivered);

@@ -153,6 +153,7 @@ struct writer_status {
     const char *reason;                             /* word: LOGIN_FAILED, UNREACHABLE, WRONG_OUTBREAK … or NULL */
     char detail[200];
     int64_t until_us;                               /* paused until; 0: until somebody acts */
+    const char *missing;                            /* permissions that the account lacks, by name, blank-separated; "" or NULL: none known */
 };
 struct store;
 struct writer_memory {                              /* small durable values of a writer; backed by the store, engine thread only */
@@ -186,6 +187,8 @@ enum match_depth { MATCH_BY_KEY, MATCH_WHOLE };     /* by key: a quick look that
 
 enum writer_mirror { WRITER_MIRROR_TELL, WRITER_MIRROR_REFRESH, WRITER_MIRROR_RELOAD };
 struct buf;
+/* What routes ask of the writer's account: it needs the rights for that. */
+enum writer_need { NEED_LAB = 1, NEED_CASE_CREATE = 2, NEED_CONTACT_CREATE = 4, NEED_CASE_UPDATE = 8, NEED_CONTACT_UPDATE = 16, NEED_CLAIM = 32 };
 
 struct writer_ops {
     const char *name;                               /* "godata" */
@@ -211,6 +214,12 @@ struct writer_ops {
     /* Engine thread. Held as REFDATA_MISSING or QUESTION_MISSING: does the other side have the codes by now? NULL: never asked. */
     bool (*can_write)(struct writer *w, const struct delivery *d);
     void (*resume)(struct writer *w);               /* an operator said go on */
+    /* For `check --live`; all may be NULL. Engine thread: what the routes need (enum writer_need, or-ed); what a running writer knows of the
+     * other side, as JSON (heap). Any thread, no engine: the same, asked now with one login; writes nothing. What tells two others apart. */
+    void (*needs)(struct writer *w, unsigned needs);
+    char *(*tell)(const struct writer *w, unsigned needs);
+    char *(*ask)(const void *options, unsigned needs);
+    char *(*identity)(const void *options);
     /* Engine thread, no request: at most some milliseconds. NULL: couriers find. Clear *out with matched_clear(). */
     void (*match)(struct writer *w, const struct delivery *d, enum match_depth depth, int64_t now_us, struct matched *out);
     /* The reasons of holds that a change at the other side may end, NULL-terminated; with match only. */

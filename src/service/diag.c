@@ -72,6 +72,27 @@ const char *diag_source_name(const struct diag *d, unsigned file)
     return file < d->n_sources ? d->sources[file].name : "";
 }
 
+bool diag_source_find(const struct diag *d, const char *name, unsigned *file)
+{
+    for (size_t i = 0; i < d->n_sources; i++) {
+        const char *slash = strrchr(d->sources[i].name, '/');
+        if (strcmp(d->sources[i].name, name) == 0 || (slash && strcmp(slash + 1, name) == 0)) {
+            *file = (unsigned)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct span diag_source_line(const struct diag *d, unsigned file, unsigned line)
+{
+    struct span rest = file < d->n_sources ? span_of(d->sources[file].text) : SPAN_ABSENT, l = SPAN_ABSENT;
+    for (unsigned i = 0; i < line; i++)
+        if (!span_next(&rest, '\n', &l))
+            return SPAN_ABSENT;
+    return l;
+}
+
 void diag_add(struct diag *d, enum diag_level level, struct diag_place at, const char *hint, const char *fmt, ...)
 {
     if (level == DIAG_ERROR)

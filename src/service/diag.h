@@ -24,6 +24,9 @@ void diag_free(struct diag *d);
 /* Registers a source text (copied); returns its number. */
 unsigned diag_source(struct diag *d, const char *name, struct span text);
 const char *diag_source_name(const struct diag *d, unsigned file);      /* "" when there is no such source */
+/* Number of the source of this name or base name, and a line of it; false when there is none. */
+bool diag_source_find(const struct diag *d, const char *name, unsigned *file);
+struct span diag_source_line(const struct diag *d, unsigned file, unsigned line);      /* without its end; absent when there is none */
 /* hint may be NULL: "did you mean \"allow\"?" */
 void diag_add(struct diag *d, enum diag_level level, struct diag_place at, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* A hint for a misspelt word: `did you mean "allow"?` into out, or NULL when no word is near. */

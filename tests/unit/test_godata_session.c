@@ -168,18 +168,22 @@ static void give_step(struct fixture *f, enum verdict v, const char *reason, int
 static void test_ready_and_renewal(void **state)
 {
     struct fixture *f = *state;
+    int accounts = 0;
     make_ready(f);
     for (int i = 0; i < 12; i++) {          /* an hour of nothing: the repeated look at the outbreak keeps the token alive */
         f->now += 5 * MINUTE;
         give_outbreak(f, "o1");
-        struct task *t = next(f);
-        if (t) {
-            assert_int_equal(t->chore, CHORE_REFDATA);
+        struct task *t;
+        while ((t = next(f))) {             /* reference data every 10 minutes, the account every 30 */
+            assert_true(t->chore == CHORE_REFDATA || (t->chore == CHORE_ACCOUNT && i >= 5));
+            accounts += t->chore == CHORE_ACCOUNT;
             news(t)->codes = json_object();
+            ((struct godata_news *)t->answer)->active_outbreak_id = xstrdup("o1");
             give(f, t, VERDICT_DELIVERED, "", 200);
         }
         expect_mode(f, WRITER_READY, "");
     }
+    assert_int_equal(accounts, 2);
     f->now += 9 * MINUTE + SECOND;           /* the machine slept: within a minute of the end a new login comes first */
     give_login(f, expect_chore(f, CHORE_LOGIN), LOGIN_OK);
 }
