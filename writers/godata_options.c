@@ -277,6 +277,14 @@ static void free_ids(void *value)
     *ids = (struct godata_ids){0};
 }
 
+int64_t godata_held_alarm_us(const void *options, const char *reason)
+{
+    const struct godata_options *o = options;
+    if (strcmp(reason, "NO_MATCH") != 0)
+        return 0;
+    return o->no_match.alarm_us ? o->no_match.alarm_us : INT64_C(30) * 86400 * 1000000;
+}
+
 const struct option_row godata_option_rows[GODATA_OPTION_ROWS] = {
     {.name = "url", .type = OPT_TEXT, .offset = AT(url), .is_required = true, .help = "base of the API: https://godata.example/api"},
     {.name = "login", .type = OPT_TEXT, .offset = AT(login), .is_required = true, .help = "e-mail of the account; one account per writer"},

@@ -43,6 +43,8 @@ struct godata_options {
 #define GODATA_OPTION_ROWS 15
 extern const struct option_row godata_option_rows[GODATA_OPTION_ROWS];
 int godata_options_check(const void *options, struct err *e);
+/* writer_ops.held_alarm_us: what is parked has a time of its own. */
+int64_t godata_held_alarm_us(const void *options, const char *reason);
 int godata_options_check_person(const void *options, enum person_kind kind, struct err *e);
 
 /* What the identifier is for; *document gets the short document code (static or of the options) for GODATA_BY_DOCUMENT, else NULL. */

@@ -80,6 +80,7 @@ const struct writer_ops godata_writer = {
     .disarm = godata_disarm,
     .can_write = godata_can_write,
     .resume = godata_resume,
+    .held_alarm_us = godata_held_alarm_us,
     .match = godata_whose_match,
     .match_reasons = godata_whose_reasons,
     .changes = godata_whose_changes,

@@ -101,6 +101,8 @@ void dispatch_close(struct engine *g)
             frame_free((struct frame *)(void *)m);
         else if (m->kind == MAIL_RELOAD)
             reload_free(m);
+        else if (m->kind == MAIL_ALARM)
+            free(m);
         else
             control_mail_free((struct control_mail *)(void *)m);
     }

@@ -19,6 +19,7 @@
 #include "fsutil.h"
 #include "inner.h"
 #include "log.h"
+#include "alarm.h"
 #include "watch.h"
 #include "xmem.h"
 
@@ -61,7 +62,7 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
         return -1;
     log_event(LOG_INFO, "engine started", log_word("node", g->conf->node), log_word("config", g->conf->hash), log_int("number", g->config_number),
               log_int("unknown", recovered));
-    return watch_open(g, e) ? -1 : dispatch_open(g, e);
+    return watch_open(g, e) || alarm_open(g, e) ? -1 : dispatch_open(g, e);
 }
 
 void engine_set_loop(struct engine *g, struct loop *loop)
@@ -82,6 +83,7 @@ void engine_close(struct engine *g)
         return;
     review_drop(g);
     reload_stop(g);
+    alarm_close(g);
     dispatch_close(g);
     again_close(g);
     watch_close(g);
@@ -178,6 +180,7 @@ static int batch_failed(struct engine *g, const struct err *why)
         }
     free_answers(g);
     struct err ignored = ERR_INIT;
+    alarm_lost(g);
     (void)watch_open(g, &ignored); /* a pause that was not stored was not made */
     g->is_refusing = true;
     g->probe_us = clock_mono_us() + PROBE_US;
@@ -196,6 +199,7 @@ static int close_batch(struct engine *g)
     post_controls(g, true);
     CRASH_POINT("after_reply");
     dispatch_send(g);
+    alarm_send(g, true);
     free_answers(g);
     log_flush();
     return 0;
@@ -215,6 +219,8 @@ static int take_mail(struct engine *g, struct mail *m, struct err *e)
         return run_control(g, (struct control_mail *)(void *)m, e);
     case MAIL_RELOAD:
         break; /* not within a batch: see turn() */
+    case MAIL_ALARM:
+        return alarm_told(g, (struct notice *)(void *)m, e);
     }
     return err_set(e, ERR_BUG, "engine", "unknown mail");
 }
@@ -282,6 +288,8 @@ static int idle(struct engine *g, struct err *e)
     status_idle(g);
     if (!g->is_refusing && (part_give_up(g, clock_now_us(), e) || look_at_clock(g, e)))
         return -1;
+    if (alarm_idle(g, e))
+        return -1;
     if (g->conf->store.keep_delivered_us > 0 &&
         store_expire(g->env.store, clock_now_us() - g->conf->store.keep_delivered_us, EXPIRE_MAX, &erased, e))
         return -1;
@@ -326,7 +334,7 @@ int engine_run(struct engine *g)
     int64_t idle_at = 0;
     log_hold();
     while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE)) {
-        int64_t now = clock_now_us(), mono = clock_mono_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
+        int64_t now = clock_now_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
         if (due >= 0 && due - now < wait)
             wait = due > now ? due - now : 0;
         if (again_is_pending(g) && may_dispatch(g))
@@ -335,8 +343,8 @@ int engine_run(struct engine *g)
         struct err e = ERR_INIT;
         if (!mailbox_count(g->env.inbox) && wait)
             store_idle(g->env.store);
-        if (mono >= idle_at) {
-            idle_at = mono + IDLE_US;
+        if (clock_mono_us() >= idle_at) {
+            idle_at = clock_mono_us() + IDLE_US;
             if (idle(g, &e) && batch_failed(g, &e))
                 return -1;
         }
@@ -349,6 +357,7 @@ int engine_run(struct engine *g)
     int rc = turn(g, mailbox_take_all(g->env.inbox));
     if (rc == 0) { /* what couriers still did is written down: nothing of it is in doubt at the next start */
         dispatch_stop(g);
+        alarm_stop(g);
         rc = turn(g, mailbox_take_all(g->env.inbox));
     }
     log_flush();

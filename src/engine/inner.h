@@ -71,6 +71,7 @@ struct pending_frame {              /* a frame of the open batch: its reply wait
     struct pending_frame *next;
 };
 
+struct alarms;
 struct watch;
 
 struct engine {
@@ -102,6 +103,7 @@ struct engine {
     int64_t settle_us;              /* the longest settle-unknown of the writers */
     int64_t probe_us;
     int64_t clock_offset_us;        /* wall clock minus monotonic clock: a change is a jump */
+    struct alarms *alarms;          /* what is wrong: alarm.h */
     struct watch *watch;            /* channels heard, pauses: watch.h */
     int64_t log_until_us;           /* monotonic; then the log level goes back to … (0: it stays) */
     enum log_level log_before;

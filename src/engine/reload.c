@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "again.h"
+#include "alarm.h"
 #include "clock.h"
 #include "crash.h"
 #include "log.h"
@@ -522,6 +523,7 @@ static int swap(struct engine *g, struct reload *r, struct err *e)
     struct err we = ERR_INIT;
     if (watch_open(g, &we))
         log_err(LOG_ERROR, "cannot read what is paused", &we);
+    alarm_reload(g);
     reload_reap(g);
     accept(g, r, opened, before + opened - g->conf->n_listeners);
     ask_loop(g, r, LOOP_GO_ON, RELOAD_SETTLING);

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "fsutil.h"
 #include "log.h"
+#include "alarm.h"
 #include "watch.h"
 
 #define ANSWER_MAX_BYTES ((size_t)1 << 20)
@@ -60,7 +61,9 @@ char *status_answer(struct engine *g)
         buf_json_kint(&b, "requests", w->requests);
         buf_addc(&b, '}');
     }
-    buf_adds(&b, "]}");
+    buf_addc(&b, ']');
+    alarm_status(g, &b);
+    buf_addc(&b, '}');
     return buf_take(&b, NULL);
 }
 

@@ -10,7 +10,7 @@
 struct listener;
 
 /* mail.kind in the mailboxes of engine and loop; a zeroed frame (or reply) is a frame (or reply) */
-enum mail_kind { MAIL_FRAME, MAIL_TASK, MAIL_CONTROL, MAIL_RELOAD };
+enum mail_kind { MAIL_FRAME, MAIL_TASK, MAIL_CONTROL, MAIL_RELOAD, MAIL_ALARM };
 
 enum frame_state { FRAME_WHOLE, FRAME_TRUNCATED, FRAME_OVERSIZE };
 

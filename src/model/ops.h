@@ -220,6 +220,8 @@ struct writer_ops {
     char *(*tell)(const struct writer *w, unsigned needs);
     char *(*ask)(const void *options, unsigned needs);
     char *(*identity)(const void *options);
+    /* How old something held for this reason may grow before an alarm; 0: as the `alarm` block says. NULL: always that. */
+    int64_t (*held_alarm_us)(const void *options, const char *reason);
     /* Engine thread, no request: at most some milliseconds. NULL: couriers find. Clear *out with matched_clear(). */
     void (*match)(struct writer *w, const struct delivery *d, enum match_depth depth, int64_t now_us, struct matched *out);
     /* The reasons of holds that a change at the other side may end, NULL-terminated; with match only. */

@@ -95,10 +95,17 @@ static const struct option_row writer_rows[] = {
 };
 static const struct option_table writer_table = {writer_rows, sizeof writer_rows / sizeof writer_rows[0], sizeof(struct writer_conf), NULL};
 
+static const struct option_row listener_rows[] = {
+    {.name = "expect", .type = OPT_CUSTOM, .offset = offsetof(struct listener_conf, expect), .custom = expect_read,
+     .syntax = "every DURATION [during HH:MM-HH:MM] [mon-sat]", .help = "an alarm when nothing comes for so long of these hours (local time of the channel)"},
+};
+static const struct option_table listener_table = {listener_rows, sizeof listener_rows / sizeof listener_rows[0], sizeof(struct listener_conf), NULL};
+
 const struct option_table *config_tables(size_t i, const char **name)
 {
     static const struct { const char *name; const struct option_table *t; } all[] = {
-        {"configuration", &global_table}, {"store", &store_table}, {"every writer", &writer_table}};
+        {"configuration", &global_table}, {"store", &store_table}, {"every writer", &writer_table},
+        {"every listener", &listener_table}, {"alarm", &alarm_table}};
     if (i >= sizeof all / sizeof all[0])
         return NULL;
     *name = all[i].name;
@@ -117,7 +124,7 @@ struct loader {
     const struct lexer_stmt **tests;
     size_t n_tests;
     struct buf table_bytes;
-    unsigned store_line;
+    unsigned store_line, alarm_line;
     struct diag_place store_at;
     /* while a listen block is read */
     struct listener_conf *listener;
@@ -207,6 +214,23 @@ static void load_store(struct loader *l, const struct lexer_stmt *s)
     l->c->store.path = fs_path_beside(l->c->path, s->v[1].text.p);
     struct option_layer layer = {&store_table, &l->c->store};
     struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "store", .at = s->v[0].at, .layers = &layer, .n_layers = 1};
+    option_read_block(&r, s->body, s->n_body);
+}
+
+/* ---- alarm ---- */
+static void load_alarm(struct loader *l, const struct lexer_stmt *s)
+{
+    if (l->alarm_line) {
+        diag_add(l->d, DIAG_ERROR, s->v[0].at, "one block may name several commands, mails and webhooks", "alarm is set twice; first in line %u", l->alarm_line);
+        return;
+    }
+    l->alarm_line = s->v[0].at.line;
+    if (s->n > 1) {
+        error_at(l, s, 1, "write: alarm { command \"/usr/local/bin/tell\" }", "alarm takes a block and no name");
+        return;
+    }
+    struct option_layer layer = {&alarm_table, &l->c->alarm};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "alarm", .at = s->v[0].at, .layers = &layer, .n_layers = 1};
     option_read_block(&r, s->body, s->n_body);
 }
 
@@ -382,8 +406,8 @@ static void load_listener(struct loader *l, const struct lexer_stmt *s)
     l->listener = c;
     l->has_parse = false;
     (void)snprintf(what, sizeof what, "listen %s \"%s\"", ops->name, name);
-    struct option_layer layer = {&ops->options, c->options};
-    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = &layer, .n_layers = 1,
+    struct option_layer layers[] = {{&ops->options, c->options}, {&listener_table, c}};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = layers, .n_layers = 2,
                               .special = read_parse, .special_names = special, .ctx = l};
     option_read_block(&r, s->body, s->n_body);
     if (!l->has_parse) {
@@ -450,7 +474,7 @@ static void keep_test(struct loader *l, const struct lexer_stmt *s)
 }
 
 static const struct { const char *word; void (*load)(struct loader *l, const struct lexer_stmt *s); } nouns[] = {
-    {"store", load_store}, {"table", load_table}, {"listen", load_listener}, {"write", load_writer}, {"route", keep_rule}, {"result-of", keep_rule},
+    {"store", load_store}, {"table", load_table}, {"listen", load_listener}, {"write", load_writer}, {"alarm", load_alarm}, {"route", keep_rule}, {"result-of", keep_rule},
     {"test", keep_test},
 };
 
@@ -576,13 +600,15 @@ static void mark_rules(struct config *c, const struct conf_text *text)
 
 static void load_all(struct loader *l, const struct conf_text *text)
 {
-    static const char *const special[] = {"store", "table", "listen", "write", "route", "result-of", "test", NULL};
+    static const char *const special[] = {"store", "table", "listen", "write", "alarm", "route", "result-of", "test", NULL};
     struct globals g = {0};
     struct diag_place end = {.file = 0};
     struct option_layer layer = {&global_table, &g};
     struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "the configuration", .at = end, .layers = &layer, .n_layers = 1,
                               .special = read_noun, .special_names = special, .ctx = l};
     option_read_block(&r, text->v, text->n);
+    if (!l->alarm_line)
+        (void)option_set_defaults(&alarm_table, &l->c->alarm);
     if (!l->store_line)
         diag_add(l->d, DIAG_ERROR, end, "add: store \"/var/lib/labrelay/store.db\"", "there is no store");
     if (!l->listeners.n && !diag_errors(l->d))
@@ -685,6 +711,7 @@ void config_free(struct config *c)
     }
     free(c->listeners);
     free(c->writers);
+    option_free_values(&alarm_table, &c->alarm);
     rule_free(c->rules);
     tables_free(c->tables);
     for (size_t i = 0; i < c->n_table_marks; i++)

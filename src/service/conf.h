@@ -6,6 +6,7 @@
 #ifndef LABRELAY_CONF_H
 #define LABRELAY_CONF_H
 #include "conf_files.h"
+#include "conf_alarm.h"
 #include "diag.h"
 #include "ops.h"
 
@@ -36,6 +37,7 @@ struct listener_conf {
     size_t n_parsers;
     size_t index;
     char mark[65];                      /* the same: the same kind, name, options and parsers: see conf_mark.h */
+    struct expect expect;               /* every listener's own option */
     struct diag_place at;
 };
 
@@ -64,6 +66,7 @@ struct config {
     size_t n_listeners;
     struct writer_conf *writers;
     size_t n_writers;
+    struct alarm_conf alarm;
     struct tables *tables;
     struct ruleset *rules;
     struct conf_test *tests;            /* see conf_test.h; they live in the memory of rules */

@@ -36,6 +36,7 @@ int  option_take_int(struct option_args *a, int64_t min, int64_t max, int64_t *o
 int  option_take_size(struct option_args *a, int64_t min, int64_t max, int64_t *out);
 int  option_take_duration(struct option_args *a, int64_t min_us, int64_t max_us, int64_t *out_us);
 int  option_take_percent(struct option_args *a, int64_t min, int64_t max, int64_t *out);       /* 5% */
+int  option_take_credential(struct option_args *a, char **out);         /* heap, secret_free(); `credential "name"` or a string (warned of) */
 int  option_take_choice(struct option_args *a, const char *choices, int *out);                  /* blank-separated words */
 void option_list_add(struct option_list *l, struct span text);         /* heap copies */
 void option_list_clear(struct option_list *l);

@@ -373,7 +373,7 @@ static int take_path(struct option_args *a, char **out)
     return 0;
 }
 
-static int take_credential(struct option_args *a, char **out)
+int option_take_credential(struct option_args *a, char **out)
 {
     struct err e = ERR_INIT;
     if (!option_accept(a, "credential")) {
@@ -443,7 +443,7 @@ int option_value_read(const struct option_row *row, void *value, struct option_a
     case OPT_NETS: return take_list(a, value, true);
     case OPT_LIST: return take_list(a, value, false);
     case OPT_PATH: return take_path(a, value);
-    case OPT_CREDENTIAL: return take_credential(a, value);
+    case OPT_CREDENTIAL: return option_take_credential(a, value);
     case OPT_ZONE: return take_zone(a, value);
     case OPT_WORDS: return take_words(row, value, a);
     case OPT_CUSTOM: return row->custom(value, a);

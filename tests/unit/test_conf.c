@@ -157,7 +157,7 @@ static void test_help(void **state)
         for (size_t i = 0; i < t->n; i++)
             assert_non_null(t->rows[i].help);
     }
-    assert_int_equal(tables, 3);
+    assert_int_equal(tables, 5);
     assert_non_null(strstr(b.p, "    keep-delivered DURATION|for-ever  how long finished messages are kept (default 90d)\n"));
     assert_non_null(strstr(b.p, "    preliminary write|hold            what"));
     assert_non_null(strstr(b.p, ".It Ic node Ar \"\\(dqTEXT\\(dq\"\n"));
