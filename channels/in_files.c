@@ -30,11 +30,22 @@
 #include "clock.h"
 #include "in_files_inner.h"
 #include "log.h"
+#include "option.h"
 #include "xmem.h"
 
 #define BUSY_RETRY_US ((int64_t)2000000)
 #define STUCK_RETRY_US ((int64_t)5000000)
 #define SECOND ((int64_t)1000000)
+#define DAY (86400 * SECOND)
+
+static int read_keep(void *value, struct option_args *a)
+{
+    if (option_accept(a, "for-ever")) {
+        *(int64_t *)value = 0;
+        return 0;
+    }
+    return option_take_duration(a, SECOND, 36500 * DAY, value);
+}
 
 #define ROW(opt, kind, field, ...) {.name = opt, .type = kind, .offset = offsetof(struct files_options, field), __VA_ARGS__}
 static const struct option_row option_rows[] = {
@@ -46,6 +57,9 @@ static const struct option_row option_rows[] = {
     ROW("rescan", OPT_DURATION, rescan, .def = "10s", .min = 100000, .max = 3600 * SECOND, .help = "how often the folder is read whole, for shares that do not tell of changes"),
     ROW("inotify", OPT_YESNO, inotify, .def = "yes", .help = "let the kernel tell of new files; rescan alone finds them otherwise"),
     ROW("max-size", OPT_SIZE, max_size, .def = "16MB", .min = 1024, .max = (int64_t)256 << 20, .help = "largest file; a larger one is refused unread"),
+    ROW("keep-done", OPT_CUSTOM, keep_done, .def = "for-ever", .custom = read_keep, .syntax = "DURATION|for-ever",
+        .help = "how long files stay in done; the store keeps what is not delivered"),
+    ROW("keep-error", OPT_CUSTOM, keep_error, .def = "for-ever", .custom = read_keep, .syntax = "DURATION|for-ever", .help = "how long files stay in error"),
     ROW("read-ahead", OPT_INT, read_ahead, .def = "256", .min = 1, .max = 4096, .help = "files under way at a time"),
     ROW("ack", OPT_YESNO, ack, .def = "no", .help = "write the answer (ACK, OperationOutcome) beside the file in done or error"),
     ROW("order", OPT_CHOICE, order, .choices = "time name", .def = "time", .help = "take files by time of change and name, or by name alone"),
@@ -164,6 +178,7 @@ static void listener_close(struct listener *l)
         }
     free(l->items);
     look_close(l);
+    sweep_close(l);
     if (l->pump_ev)
         event_free(l->pump_ev);
     move_close_dirs(l);
@@ -187,7 +202,7 @@ static int listener_open(struct listener **out, const void *options, const struc
         listener_close(l);
         return -1;
     }
-    if (!l->pump_ev) {
+    if (!l->pump_ev || sweep_open(l)) {
         (void)err_set(e, ERR_TEMP, env->name, "cannot make an event");
         listener_close(l);
         return -1;

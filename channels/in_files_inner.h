@@ -20,6 +20,7 @@ struct files_options {
     char *inbox, *done, *error;
     int64_t settle, rescan;             /* microseconds */
     int64_t max_size, read_ahead;
+    int64_t keep_done, keep_error;      /* microseconds; 0: for ever */
     bool ack, inotify;
     int order;                          /* enum files_order */
     struct option_list ignore;          /* more endings of names that are not taken */
@@ -70,6 +71,13 @@ struct listener {
     size_t n_items, n_flying, n_stuck;
     uint64_t generation;
     int64_t retry_us;                   /* stuck moves again at this time; 0: none */
+    struct {                            /* erasing old files: in_files_sweep */
+        struct event *ev;               /* NULL: nothing is erased */
+        enum files_dir dir;             /* done, then error */
+        DIR *open;
+        size_t n;                       /* erased of it */
+        bool is_over, is_told;
+    } sweep;
 };
 
 /* ---- in_files_look.c ---- */
@@ -89,6 +97,10 @@ void take_pump(struct listener *l);                         /* claims and reads 
 void take_later(struct listener *l, int64_t us);            /* calls take_pump() in that time, or earlier */
 struct file_item *take_item(struct listener *l, uint64_t id);
 void take_free(struct listener *l, struct file_item *it);
+
+/* ---- in_files_sweep.c ---- */
+int  sweep_open(struct listener *l);                        /* after the folders; -1: no event */
+void sweep_close(struct listener *l);
 
 /* ---- in_files_move.c ---- */
 /* Opens (and makes) the four folders and takes the lock. */

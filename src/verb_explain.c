@@ -289,7 +289,7 @@ static int load_stored(const struct config *conf, int64_t id, struct buf *raw, c
         store_message_row_clear(&m);
         got = store_load_raw(r, id, raw, &e);
         if (got > 0)
-            fprintf(stderr, "labrelay: the original of m%" PRId64 " was erased (keep-delivered)\n", id);
+            fprintf(stderr, "labrelay: the original of m%" PRId64 " was erased (keep-raw, keep-delivered)\n", id);
     } else if (got > 0) {
         fprintf(stderr, "labrelay: there is no message m%" PRId64 "\n", id);
     }

@@ -55,7 +55,7 @@ static int show_message(const struct cli *c, struct store_reader *r, int64_t id,
             return EXIT_FINE;
         if (got < 0)
             return cli_fail(&e);
-        fprintf(stderr, "labrelay: the original of m%" PRId64 " was erased (keep-delivered)\n", id);
+        fprintf(stderr, "labrelay: the original of m%" PRId64 " was erased (keep-raw, keep-delivered)\n", id);
         return EXIT_ABSENT;
     }
     if (store_load_deliveries_of(r, id, &v, &n, &e)) {

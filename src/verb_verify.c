@@ -50,7 +50,7 @@ static int64_t get(const struct sums *s, const char *a, const char *b)
 
 struct recount {
     const struct config *conf;
-    int64_t messages, reparsed, observations, accounted, wrong;
+    int64_t messages, reparsed, erased, observations, accounted, wrong;
     int64_t first_wrong;
 };
 
@@ -62,6 +62,7 @@ static bool recount_one(void *ctx, const struct store_message_row *m, struct spa
     if (m->state != MESSAGE_STORED)
         return true;
     rc->messages++;
+    rc->erased += m->raw_n && !raw.p;        /* keep-raw: the row still says how many there were */
     if (lc && raw.n) {
         struct arena *a = arena_new(raw.n * 12 + ((size_t)4 << 20));
         struct parse_result pr = {.n = 0};
@@ -146,6 +147,7 @@ static int verify(const struct cli *c)
         buf_adds(&b, "],\"observations\":{");
         buf_json_kint(&b, "messages", rec.messages);
         buf_json_kint(&b, "reparsed", rec.reparsed);
+        buf_json_kint(&b, "originals_erased", rec.erased);
         buf_json_kint(&b, "in_originals", rec.observations);
         buf_json_kint(&b, "accounted", rec.accounted);
         buf_json_kint(&b, "unbalanced_messages", rec.wrong);
@@ -159,7 +161,10 @@ static int verify(const struct cli *c)
         buf_json_kint(&b, "dropped", get(acc, "dropped", NULL));
         buf_adds(&b, "},");
     } else {
-        buf_addf(&b, "observations\n  %" PRId64 " in the originals of %" PRId64 " stored messages (%" PRId64 " parsed again)\n  =", rec.observations, rec.messages, rec.reparsed);
+        buf_addf(&b, "observations\n  %" PRId64 " in the originals of %" PRId64 " stored messages (%" PRId64 " parsed again", rec.observations, rec.messages, rec.reparsed);
+        if (rec.erased)
+            buf_addf(&b, ", %" PRId64 " without their original: keep-raw", rec.erased);
+        buf_adds(&b, ")\n  =");
         for (int s = 0; s <= (int)DELIVERY_DROPPED; s++) {
             int64_t n = get(del, delivery_state_name((enum delivery_state)s), NULL);
             if (n)

@@ -25,7 +25,6 @@
 
 #define IDLE_US 1000000LL           /* an idle turn: expiry, disk floor, counts of the loop */
 #define PROBE_US 2000000LL          /* how often a refusing store is tried again */
-#define EXPIRE_MAX 200
 #define JUMP_US 10000000LL          /* a step of the wall clock that counts as a jump */
 #define JUMP_WAIT_MAX_US 900000000LL    /* nobody waits longer than this past a jump (retry-max, when that is longer) */
 #define PATIENCE 40                 /* times commit-delay, when nobody waits for the answer … */
@@ -151,10 +150,10 @@ static void post_controls(struct engine *g, bool is_committed)
     g->controls = NULL;
 }
 
-static void set_accepting(const struct engine *g)
+void engine_set_accepting(const struct engine *g)
 {
     if (g->env.loop)
-        loop_set_accepting(g->env.loop, !g->is_refusing && !g->is_low);
+        loop_set_accepting(g->env.loop, !g->is_refusing && !g->is_low && !g->is_capped);
 }
 
 /* Nothing of the batch was stored. Frames are refused, answers are kept for the next try, claims are forgotten. */
@@ -184,7 +183,7 @@ static int batch_failed(struct engine *g, const struct err *why)
     (void)watch_open(g, &ignored); /* a pause that was not stored was not made */
     g->is_refusing = true;
     g->probe_us = clock_mono_us() + PROBE_US;
-    set_accepting(g);
+    engine_set_accepting(g);
     return 0;
 }
 
@@ -257,7 +256,7 @@ static void probe(struct engine *g)
             g->is_refusing = false;
             g->must_recover = false;
             log_event(LOG_INFO, "store takes again", log_int("disk_free_percent", percent));
-            set_accepting(g);
+            engine_set_accepting(g);
         } else {
             store_rollback(g->env.store);
         }
@@ -265,7 +264,7 @@ static void probe(struct engine *g)
     if (is_low != g->is_low) {
         g->is_low = is_low;
         log_event(is_low ? LOG_ERROR : LOG_INFO, is_low ? "disk is nearly full: not accepting" : "disk has room again", log_int("disk_free_percent", percent));
-        set_accepting(g);
+        engine_set_accepting(g);
     }
 }
 
@@ -281,7 +280,6 @@ static int look_at_clock(struct engine *g, struct err *e)
 
 static int idle(struct engine *g, struct err *e)
 {
-    size_t erased = 0;
     if (g->env.loop)
         loop_take_counts(g->env.loop, take_count, g);
     probe(g);
@@ -290,8 +288,7 @@ static int idle(struct engine *g, struct err *e)
         return -1;
     if (alarm_idle(g, e))
         return -1;
-    if (g->conf->store.keep_delivered_us > 0 &&
-        store_expire(g->env.store, clock_now_us() - g->conf->store.keep_delivered_us, EXPIRE_MAX, &erased, e))
+    if (!g->is_refusing && retain_idle(g, clock_now_us(), e))
         return -1;
     return 0;
 }
@@ -315,7 +312,7 @@ static int turn(struct engine *g, struct mail *list)
             e = ERR_INIT;
             opened = clock_mono_us();
         } else if (batch_is_full(g, opened)) {
-            if (may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e) ? batch_failed(g, &e) : close_batch(g))
+            if ((may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e)) || retain_turn(g, &e) ? batch_failed(g, &e) : close_batch(g))
                 return -1;
             e = ERR_INIT;
             opened = clock_mono_us();
@@ -324,7 +321,7 @@ static int turn(struct engine *g, struct mail *list)
     reload_reap(g);
     if (may_dispatch(g) && again_turn(g, clock_now_us(), &e))
         return batch_failed(g, &e);
-    if (may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e))
+    if ((may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e)) || retain_turn(g, &e))
         return batch_failed(g, &e);
     return close_batch(g);
 }
@@ -339,6 +336,8 @@ int engine_run(struct engine *g)
             wait = due > now ? due - now : 0;
         if (again_is_pending(g) && may_dispatch(g))
             wait = 0;
+        if (g->retain.is_making_room && g->retain.next_us - mono < wait)
+            wait = g->retain.next_us > mono ? g->retain.next_us - mono : 0;
         (void)mailbox_wait(g->env.inbox, wait);
         struct err e = ERR_INIT;
         if (!mailbox_count(g->env.inbox) && wait)

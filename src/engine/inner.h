@@ -99,6 +99,14 @@ struct engine {
     bool is_refusing;               /* the store does not take more: 207 */
     bool is_low;                    /* the disk is nearly full: listeners do not accept, deliveries go on */
     bool is_broken;                 /* a control request could not be written: the open batch is rolled back */
+    bool is_capped;                 /* size-max is reached: the same, until finished messages could be erased */
+    struct {
+        int64_t next_us;            /* monotonic: the store's size is looked at again then, or after so many … */
+        int64_t bytes;              /* … of messages */
+        int64_t room_next_us;       /* the next pass over finished messages */
+        bool is_making_room;        /* near size-max: finished messages go, oldest first */
+        size_t erased;              /* since that began */
+    } retain;
     bool must_recover;              /* answers were lost to a failed commit: their deliveries are read back */
     int64_t settle_us;              /* the longest settle-unknown of the writers */
     int64_t probe_us;
@@ -120,6 +128,13 @@ int  intake_deliver(struct engine *g, struct pending_frame *pf, const struct par
 
 /* A new version meets the open ones of its key, itself excepted. Sets d->state and reason when it does not go ahead. */
 int  intake_meet_versions(struct engine *g, struct delivery *d, struct err *e);
+
+void engine_set_accepting(const struct engine *g);                  /* tells the listeners what is_refusing, is_low and is_capped mean */
+
+/* retain.c: what may be erased is, in the open batch */
+void retain_open(struct engine *g);
+int  retain_idle(struct engine *g, int64_t now, struct err *e);     /* by age; gives space back */
+int  retain_turn(struct engine *g, struct err *e);                  /* by size-max; sets is_capped */
 
 /* reroute.c: a stored message through the rules again */
 #define REPLAY_DIFFERS "REPLAY_DIFFERS"

@@ -509,6 +509,7 @@ int intake_frame(struct engine *g, struct frame *f, struct err *e)
     g->frames_last = &pf->next;
     g->n_frames++;
     g->frames_bytes += f->raw_n;
+    g->retain.bytes += (int64_t)f->raw_n;
     pf->ch = channel_find(g, f->listener_index);
     if (!pf->ch)
         return 0;

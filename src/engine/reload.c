@@ -440,6 +440,7 @@ static void take_settings(struct engine *g)
         if (g->conf->writers[i].settle_unknown_us > g->settle_us)
             g->settle_us = g->conf->writers[i].settle_unknown_us;
     store_set_duplicate_window(g->env.store, g->conf->duplicate_window_us);
+    retain_open(g);
 }
 
 /* What is held is looked at again as far as the change may end it. old is not swapped out yet. */

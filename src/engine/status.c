@@ -37,9 +37,11 @@ char *status_answer(struct engine *g)
     buf_json_kv(&b, "log_level", log_level_name(log_get_level()));
     buf_json_kint(&b, "disk_free_percent", fs_free_percent(g->conf->store.path));
     buf_json_key(&b, "accepting");
-    buf_adds(&b, g->is_refusing || g->is_low ? "false" : "true");
+    buf_adds(&b, g->is_refusing || g->is_low || g->is_capped ? "false" : "true");
     buf_json_key(&b, "store_takes");
     buf_adds(&b, g->is_refusing ? "false" : "true");
+    buf_json_key(&b, "store_is_full");
+    buf_adds(&b, g->is_capped ? "true" : "false");
     buf_json_key(&b, "writers");
     buf_addc(&b, '[');
     for (size_t i = 0; i < g->n_writers; i++) {

@@ -64,6 +64,15 @@ static int read_keep(void *value, struct option_args *a)
     return option_take_duration(a, 3600 * SECOND, 36500 * DAY, value);
 }
 
+static int read_cap(void *value, struct option_args *a)
+{
+    if (option_accept(a, "none")) {
+        *(int64_t *)value = 0;
+        return 0;
+    }
+    return option_take_size(a, 32 * MEGA, 1024 * 1024 * MEGA, value);
+}
+
 static int read_floor(void *value, struct option_args *a)
 {
     static const char *const words[] = {"when", "disk-free", "below"};
@@ -76,6 +85,10 @@ static int read_floor(void *value, struct option_args *a)
 static const struct option_row store_rows[] = {
     {.name = "keep-delivered", .type = OPT_CUSTOM, .offset = S(keep_delivered_us), .def = "90d", .custom = read_keep, .syntax = "DURATION|for-ever",
      .help = "how long finished messages are kept"},
+    {.name = "keep-raw", .type = OPT_CUSTOM, .offset = S(keep_raw_us), .def = "for-ever", .custom = read_keep, .syntax = "DURATION|for-ever",
+     .help = "how long the original bytes of finished messages are kept; what became of them stays as long as keep-delivered says"},
+    {.name = "size-max", .type = OPT_CUSTOM, .offset = S(size_max_bytes), .def = "none", .custom = read_cap, .syntax = "SIZE|none",
+     .help = "bytes of the store and its log together: near it finished messages are erased, oldest first; at it nothing is accepted"},
     {.name = "stop-accepting", .type = OPT_CUSTOM, .offset = S(disk_free_min_percent), .def = "when disk-free below 5%", .custom = read_floor,
      .syntax = "when disk-free below N%", .help = "refuse new messages while the disk is this full"},
     {.name = "commit-delay", .type = OPT_DURATION, .offset = S(commit_delay_us), .min = 1000, .max = SECOND, .def = "5ms",

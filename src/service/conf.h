@@ -17,6 +17,8 @@ struct conf_test;
 struct store_conf {
     char *path;                         /* absolute or relative to the config file's folder, resolved */
     int64_t keep_delivered_us;          /* keep-delivered; 0: for ever */
+    int64_t keep_raw_us;                /* keep-raw; 0: as long as the message */
+    int64_t size_max_bytes;             /* size-max: file and log together; 0: no cap */
     int64_t disk_free_min_percent;      /* stop-accepting when disk-free below N% ; default 5 */
     int64_t commit_delay_us;            /* group commit closes at this age; default 5 ms */
     int64_t commit_bytes;               /* or this size; default 4 MB */

@@ -8,7 +8,7 @@
  *
  *   word(id, text)            interned words: channel, route, writer, reason, fate, person type. Never deleted. 0 is "".
  *   message(id, …)            one row per message kept; dup_key = first 8 bytes of SHA-256 of (channel, MSH-3, MSH-4, MSH-10).
- *   raw(message, bytes)       its bytes as they arrived, apart so that lists never read them.
+ *   raw(message, bytes)       its bytes as they arrived, apart so that lists never read them; erased earlier than the rest (keep-raw).
  *   hash(dup_key, …)          what find_duplicate needs of a message that was erased inside the duplicate window.
  *   delivery(id, message, …)  narrow, rewritten with every move. key8 = first 8 bytes of the result key: the index holds numbers.
  *                             flags (DELIVERY_…) since schema 2, with the index delivery_held over what is held, by writer and reason.
@@ -17,7 +17,7 @@
  *   fragment(message, first, …) parts of messages that wait for the rest; see store_fragment.c.
  *   counter(channel, what, n) frames: received, stored, refused, quarantined, duplicate. One upsert per commit and word.
  *   sealed(sum, a, b, n)      what erased messages added to the sums: 1 deliveries, 2 accounts, 3 messages (b: 0 count, 1 observations).
- *   target(key, …)            what stands at the writer under a result key; a tombstone when withdrawn. Never deleted.
+ *   target(key, …)            what stands at the writer under a result key; a tombstone when withdrawn: never deleted. Others: store_expire.c.
  *   audit(id, …, hash)        hash = SHA-256(previous hash || fields): a changed or missing row breaks the chain; meta.audit names the last one.
  *   memory, config, meta      small values of writers; configuration hashes; next ids, so that none is ever used twice.
  *   channel, pause, alarm     what was heard when, what a person paused, what is wrong: store_watch.c. Few rows.
@@ -34,7 +34,7 @@
  * INVARIANTS
  *   1. A batch is whole or absent: message, raw, deliveries, accounts, counters and audit rows of one commit appear together.
  *   2. An id given out by a committed batch is never given again, erased or not.
- *   3. A delivery moves only as delivery_can_move() allows; it leaves the file only by store_expire().
+ *   3. A delivery moves only as delivery_can_move() allows; it leaves the file only by store_expire.c, finished.
  *   4. counter, sealed + rows: both sums of DESIGN rule 2 can be recounted at any commit.
  *
  * CRASH STATES (point -> after the next open)
@@ -286,6 +286,7 @@ int store_open(struct store **out, const struct store_conf *conf, struct err *e)
     *out = NULL;
     q->lock_fd = -1;
     q->window_us = 30 * DAY_US;
+    q->log_pages_max = STORE_LOG_PAGES_MAX;
     if (take_lock(q, conf->path, e) != 0 || make_file(conf->path, e) != 0 ||
         db_open(&q->d, conf->path, conf->path, SQLITE_OPEN_READWRITE, e) != 0 || set_up(q, e) != 0 || load_ids(q, e) != 0 || store_open_keys_load(q, e) != 0 ||
         trail_load(q, e) != 0)
@@ -475,7 +476,7 @@ int store_commit(struct store *q, struct err *e)
     trail_committed(q);
     q->is_log_dirty = q->is_log_dirty || q->is_erased;
     q->is_erased = false;
-    if (q->log_pages >= q->log_tried + STORE_LOG_PAGES_MAX)
+    if (q->log_pages >= q->log_tried + q->log_pages_max)
         checkpoint(q, SQLITE_CHECKPOINT_PASSIVE);
     return 0;
 }

@@ -15,6 +15,7 @@
 /* The write-ahead log is emptied into the file when idle past the first, by a commit past the second (pages of 8 kB). For benchmarks. */
 #define STORE_LOG_PAGES_IDLE 512
 #define STORE_LOG_PAGES_MAX 2048
+#define STORE_PAGE_BYTES 8192
 
 struct store;
 struct store_reader;
@@ -132,6 +133,22 @@ int  store_recover(struct store *q, int64_t now_us, int64_t settle_us, int64_t *
  * first, at most max a call; their numbers go to sealed totals, which store_sum() adds in. Part of the open batch: commit it. */
 int  store_expire(struct store *q, int64_t before_us, size_t max, size_t *n_out, struct err *e);
 
+/* Finished messages, oldest first, whatever their age, and what they wrote down as standing in Go.Data: for size-max. Nothing that is open.
+ * The pages stay in the file for what comes in. *n_out 0: this pass found none. */
+int  store_make_room(struct store *q, size_t max, size_t *n_out, struct err *e);
+/* Only the bytes of finished messages: rows, sums and what became of them stay. */
+int  store_erase_raw(struct store *q, int64_t before_us, size_t max, size_t *n_out, struct err *e);
+/* What stands in Go.Data, written before before_us: a correction of it would be held then (EXISTS_DIFFERENT). No tombstones, nothing open. */
+int  store_expire_targets(struct store *q, int64_t before_us, size_t max, size_t *n_out, struct err *e);
+/* One finished message with its targets, for good. ERR_BUG when it is not finished. */
+int  store_erase_message(struct store *q, int64_t id, struct err *e);
+struct store_size { int64_t file, unused, log; };       /* bytes; unused is part of file */
+int  store_get_size(struct store *q, struct store_size *out, struct err *e);
+/* At most so many unused pages leave the file, in the open batch. */
+int  store_shrink(struct store *q, size_t pages, struct err *e);
+/* A commit that leaves more than this in the log empties it into the file; at most STORE_LOG_PAGES_MAX. */
+void store_set_log_max(struct store *q, int64_t bytes);
+
 /* --- reading, any thread, own connection. A call is one short snapshot (ERR_TEMP after 2 s, sums 30 s) unless store_reader_begin() holds one. --- */
 int  store_reader_open(struct store_reader **out, const char *path, struct err *e);
 void store_reader_close(struct store_reader *r);
@@ -153,7 +170,7 @@ int  store_list_messages(struct store_reader *r, const struct store_filter *f, s
  * SUM_ACCOUNTS (fate, reason, n); SUM_MESSAGES (state, "messages", count) and (state, "observations", sum of observations). */
 enum store_sum { SUM_FRAMES, SUM_DELIVERIES, SUM_ACCOUNTS, SUM_MESSAGES };
 int  store_sum(struct store_reader *r, enum store_sum what, void (*fn)(void *ctx, const char *a, const char *b, int64_t n), void *ctx, struct err *e);
-/* Every message with its raw bytes, in id order (for verify): fn returns false to stop. accounted = parts of deliveries + accounts of this message. */
+/* Every message with its raw bytes (absent when erased), in id order (for verify): fn returns false to stop. accounted = parts of deliveries + accounts of this message. */
 int  store_each_message(struct store_reader *r, bool (*fn)(void *ctx, const struct store_message_row *m, struct span raw, unsigned accounted), void *ctx, struct err *e);
 /* Messages with all that became of them, in id order: what `whatif` and `replay` look through. store_walk.c; short snapshots, so that it
  * may take as long as it likes. raw is absent when it was erased; v in order of ids. All is borrowed until fn returns; false stops. */

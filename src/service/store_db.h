@@ -26,7 +26,7 @@ enum store_stmt {
     ST_LOAD_MESSAGE, ST_LOAD_RAW, ST_DELIVERIES_OF, ST_LIST_DELIVERIES, ST_LIST_OPEN, ST_COUNT_OPEN, ST_LIST_MESSAGES,
     ST_SUM_FRAMES, ST_SUM_DELIVERIES, ST_SUM_ACCOUNTS, ST_SUM_MESSAGES, ST_ACCOUNTED,
     ST_LIST_ACCOUNTS, ST_LIST_AUDIT, ST_ALL_AUDIT,
-    ST_WIDEN_TRAIL,
+    ST_WIDEN_TRAIL, ST_SCAN_RAW, ST_SCAN_TARGETS, ST_ERASE_TARGETS, ST_ERASE_TARGET,
     ST_PUT_TRAIL, ST_DROP_TRAIL, ST_LIST_TRAIL, ST_TRAIL_MESSAGES, ST_TRAIL_DELIVERIES, ST_TRACE_MESSAGES, ST_TRACE_DELIVERIES,
     ST_WALK_MESSAGES, ST_WALK_DELIVERIES,
     ST_PUT_CHANNEL, ST_LIST_CHANNELS, ST_PUT_PAUSE, ST_DROP_PAUSE, ST_LIST_PAUSES, ST_PUT_ALARM, ST_DROP_ALARM, ST_LIST_ALARMS,
@@ -129,6 +129,8 @@ struct store {
     struct { int64_t message, delivery, audit; unsigned char audit_hash[32]; } next, committed;
     int64_t window_us;
     int64_t expire_after;               /* messages up to this id were looked at by store_expire */
+    int64_t room_after, raw_after, target_after;    /* the same of store_make_room, store_erase_raw, store_expire_targets */
+    int log_pages_max;                  /* a commit past this empties the log */
     bool is_erased;                     /* the open batch erased something: the log holds old bytes until it is reset */
     bool is_log_dirty;                  /* the same, committed */
     unsigned char *open_keys;           /* which result keys may have an open delivery: see store_open_keys_add() */

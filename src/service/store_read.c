@@ -292,13 +292,17 @@ static int visit(struct store_reader *r, const struct store_message_row *m, bool
     buf_init(&raw, SIZE_MAX / 2);
     if (is_own && store_reader_begin(r, e) != 0)
         return -1;
-    rc = store_load_raw(r, m->id, &raw, e);
+    struct store_message_row again;
+    rc = store_load_message(r, m->id, &again, e);
+    store_message_row_clear(&again);
+    if (rc == 0 && store_load_raw(r, m->id, &raw, e) < 0)       /* 1: only its bytes were erased (keep-raw) */
+        rc = -1;
     if (rc == 0)
         rc = accounted_of(r, m->id, &accounted, e);
     if (is_own)
         store_reader_end(r);
     if (rc == 0)
-        *is_stop = !fn(ctx, m, buf_span(&raw), accounted);
+        *is_stop = !fn(ctx, m, raw.p ? buf_span(&raw) : SPAN_ABSENT, accounted);
     buf_clear(&raw);
     return rc < 0 ? -1 : 0;             /* 1: it was erased meanwhile */
 }

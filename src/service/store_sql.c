@@ -144,6 +144,12 @@ static const char *const sql[STORE_STMTS] = {
     [ST_TRACE_MESSAGES] = "SELECT id FROM message WHERE id BETWEEN ?1 AND ?2 AND control_id=?3",
     [ST_TRACE_DELIVERIES] = "SELECT d.message FROM delivery d LEFT JOIN delivery_text t ON t.id=d.id WHERE d.message BETWEEN ?1 AND ?2"
                             " AND ((?3 AND d.key8 BETWEEN ?4 AND ?5) OR instr(t.who,?6)>0)",
+    [ST_SCAN_RAW] = "SELECT r.message,m.received_us FROM raw r JOIN message m ON m.id=r.message WHERE r.message>?1 ORDER BY r.message LIMIT ?2",
+    [ST_SCAN_TARGETS] = "SELECT id,written_us FROM target WHERE id>?1 ORDER BY id LIMIT ?2",
+    [ST_ERASE_TARGETS] = "DELETE FROM target WHERE key8 IN (SELECT key8 FROM delivery WHERE message=?1 AND key8 IS NOT NULL) AND tombstone=0"
+                         " AND delivery IN (SELECT id FROM delivery WHERE message=?1)"
+                         " AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.key8=target.key8 AND o.state<4)",
+    [ST_ERASE_TARGET] = "DELETE FROM target WHERE id=?1 AND tombstone=0 AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.key8=target.key8 AND o.state<4)",
     [ST_WIDEN_TRAIL] = "UPDATE trail SET bits=x'' WHERE last>=?1 AND first<=?1 AND bits<>x''",
     [ST_WALK_MESSAGES] = "SELECT m.id,m.received_us,m.config,m.channel,m.control_id,m.kind,m.peer,m.reason,m.state,m.observations,m.raw_n,r.bytes"
                          " FROM message m LEFT JOIN raw r ON r.message=m.id WHERE m.id>?1 AND m.id<=?2 AND m.received_us>=?3 AND m.received_us<?4"
