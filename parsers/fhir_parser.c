@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "fhir_ctx.h"
+#include "fhir_place.h"
 #include "fhir_reply.h"
 #include "text.h"
 #include "xmem.h"
@@ -219,8 +220,11 @@ static int read_message(struct arena *a, const struct fhir_options *o, const str
         out->filter_reason = "NO_RESULT";
     if (!(tree->root->flags & FHIR_RESOURCE))
         out->fate = PARSE_QUARANTINE;
-    for (size_t i = 0; i < out->n_records; i++)
+    for (size_t i = 0; i < out->n_records; i++) {
         out->records[i].message = &out->message;
+        out->records[i].fhir_field = fhir_place_get;
+        out->records[i].source = tree->root;
+    }
     fhir_issues_done(x, out);
     read_info(x, out);
     return arena_is_full(a) ? -1 : 0;

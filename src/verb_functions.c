@@ -20,6 +20,7 @@ static int functions(const struct cli *c)
             buf_json_kv(&b, "usage", f.usage);
             buf_json_kv(&b, "result", f.result);
             buf_json_kv(&b, "doc", f.help);
+            buf_json_kv(&b, "example", f.example);
             buf_addc(&b, '}');
             continue;
         }

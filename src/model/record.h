@@ -169,6 +169,25 @@ struct rec_path {
 };
 bool rec_path_parse(struct span text, struct rec_path *out);
 
+/* A place in a FHIR message: a small part of FHIRPath. Spans point into the text it was read from. */
+#define REC_FHIR_STEPS_MAX 12
+#define REC_FHIR_WHERE_MAX 4
+struct rec_fhir_step {
+    struct span name;
+    struct span where[REC_FHIR_WHERE_MAX], text;    /* extension('url'): "url"; where(a.b = 'text'): a, b */
+    int index;                      /* from 0, among those that fit; -1: the first that leads to a value */
+};
+struct rec_fhir_path {
+    const char *type;               /* of rec_fhir_types */
+    struct rec_fhir_step v[REC_FHIR_STEPS_MAX + 1];
+    size_t n;
+};
+extern const char *const rec_fhir_types[];          /* NULL-terminated */
+/* False: *at is the byte that is wrong, *why a sentence ("no such resource", "no such element" for what has a list of words). */
+bool rec_fhir_parse(struct span text, struct rec_fhir_path *out, size_t *at, const char **why);
+/* The elements that a resource may begin with, without value[x] and the like; 0 when they are not listed. */
+size_t rec_fhir_elements(const char *type, const char *out[64]);
+
 struct record {
     const struct rec_message *message;
     struct rec_patient patient;
@@ -181,6 +200,9 @@ struct record {
      * the arena of the message. source: the parser's own. */
     struct span (*raw_field)(void *source, const struct rec_path *path);
     void *source;
+    /* The same for a place of a FHIR message, seen from this observation (may be NULL). Looks at no more than *budget elements and takes them off.
+     * NULL: this format has no such places. */
+    struct span (*fhir_field)(void *source, const struct record *r, const struct rec_observation *obs, const struct rec_fhir_path *path, unsigned *budget);
 };
 
 /* ---- the field table ---- */

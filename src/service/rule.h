@@ -47,6 +47,7 @@ struct rule_function {
     const char *usage;                  /* "substr(text, first, length): the first character is 1" */
     const char *result;                 /* "a text" */
     const char *help;
+    const char *example;                /* a condition that uses it */
 };
 bool rule_function_at(size_t i, struct rule_function *out);
 #endif

@@ -136,7 +136,9 @@ static const char *identifies(const struct rule_node *n)
     for (size_t i = 0; n->kind == NODE_HL7 && i < sizeof segments / sizeof segments[0]; i++)
         if (strcmp(n->path.segment, segments[i]) == 0)
             return segments[i];
-    if (n->kind == NODE_CALL && (n->func == FUNC_YEARS || n->func == FUNC_DAYS))
+    if (n->kind == NODE_FHIR && strcmp(n->fhir->type, "Patient") == 0)
+        return "Patient";
+    if (n->kind == NODE_CALL && (n->func == FUNC_YEARS || n->func == FUNC_DAYS || n->func == FUNC_AGE))
         return NULL;                    /* an age is no birth date */
     for (size_t i = 0; i < n->n; i++) {
         const char *found = n->args[i] ? identifies(n->args[i]) : NULL;

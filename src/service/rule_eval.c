@@ -15,9 +15,6 @@
 #include "rule_inner.h"
 #include "text.h"
 
-#define MATCH_LIMIT 20000u
-#define DEPTH_LIMIT 500u
-
 /* The i-th text to compare; false past the last. Values and codes count by code, then by display. */
 static bool text_at(const struct rule_value *v, size_t i, struct span *out)
 {
@@ -50,6 +47,7 @@ static bool text_at(const struct rule_value *v, size_t i, struct span *out)
     }
     case RULE_T_BOOL:
     case RULE_T_DATE:
+    case RULE_T_DURATION:
         return false;
     }
     return false;
@@ -66,11 +64,12 @@ bool rule_is_present(const struct rule_value *v)
     case RULE_T_CODES: return span_has(v->codes.text) || (v->codes.n > 0 && (span_has(v->codes.v[0].code) || span_has(v->codes.v[0].display)));
     case RULE_T_VALUE: return !outcome_value_is_absent(v->value);
     case RULE_T_BOOL: return v->is_true;
+    case RULE_T_DURATION: return false;
     }
     return false;
 }
 
-static struct span codes_display(const struct rec_codes *c)
+struct span rule_display(const struct rec_codes *c)
 {
     for (size_t i = 0; i < c->n; i++)
         if (span_has(c->v[i].display))
@@ -80,14 +79,21 @@ static struct span codes_display(const struct rec_codes *c)
     return c->n ? c->v[0].code : SPAN_ABSENT;
 }
 
+struct span rule_first(const struct rule_value *v)
+{
+    struct span s = SPAN_ABSENT;
+    return text_at(v, 0, &s) ? s : SPAN_ABSENT;
+}
+
 struct span rule_text(const struct rule_value *v)
 {
     struct span s = SPAN_ABSENT;
     switch (v->type) {
     case RULE_T_DATE: return v->ts ? v->ts->v : v->text;
-    case RULE_T_CODES: return codes_display(&v->codes);
-    case RULE_T_VALUE: return span_has(v->value->text) ? v->value->text : codes_display(&v->value->codings);
+    case RULE_T_CODES: return rule_display(&v->codes);
+    case RULE_T_VALUE: return span_has(v->value->text) ? v->value->text : rule_display(&v->value->codings);
     case RULE_T_BOOL: return v->is_true ? SPAN_LIT("yes") : SPAN_LIT("no");
+    case RULE_T_DURATION: return SPAN_ABSENT;
     case RULE_T_TEXT:
     case RULE_T_NUMBER:
     case RULE_T_LIST:
@@ -125,103 +131,6 @@ static void get_field(const struct rule_scope *x, const struct rule_node *n, str
     }
 }
 
-/* ---- functions ---- */
-static uint32_t upper_char(uint32_t c)
-{
-    if (c >= 'a' && c <= 'z')
-        return c - 32;
-    if ((c >= 0xe0 && c <= 0xfe && c != 0xf7) || (c >= 0x3b1 && c <= 0x3c9 && c != 0x3c2) || (c >= 0x430 && c <= 0x44f))
-        return c - 32;
-    if (c >= 0x450 && c <= 0x45f)
-        return c - 80;
-    if (c >= 0x100 && c <= 0x12f)
-        return c & ~1u;
-    return c;
-}
-
-static uint32_t lower_char(uint32_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c + 32;
-    if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9 && c != 0x3a2) || (c >= 0x410 && c <= 0x42f))
-        return c + 32;
-    if (c >= 0x400 && c <= 0x40f)
-        return c + 80;
-    if (c >= 0x100 && c <= 0x12f)
-        return c | 1u;
-    return c;
-}
-
-static struct span map_case(struct span s, uint32_t (*map)(uint32_t), struct arena *a)
-{
-    char *out = arena_alloc(a, s.n + 1);
-    size_t n = 0;
-    if (!out)
-        return SPAN_ABSENT;
-    while (s.n) {
-        size_t len = text_utf8_len(s);
-        if (len)
-            n += text_utf8_put(map(text_utf8_get(s, &len)), out + n);
-        else
-            out[n++] = s.p[0];
-        s = span_from(s, len ? len : 1);
-    }
-    out[n] = 0;
-    return (struct span){out, n};
-}
-
-static size_t char_count(struct span s)
-{
-    size_t n = 0;
-    for (; s.n; n++) {
-        size_t len = text_utf8_len(s);
-        s = span_from(s, len ? len : 1);
-    }
-    return n;
-}
-
-static struct span skip_chars(struct span s, int64_t n)
-{
-    for (; n > 0 && s.n; n--) {
-        size_t len = text_utf8_len(s);
-        s = span_from(s, len ? len : 1);
-    }
-    return s;
-}
-
-static struct span substr(struct span s, const struct rule_value *from, const struct rule_value *count)
-{
-    int64_t first = 0, n = INT64_MAX;
-    if (!span_int(from->text, &first) || first < 1 || (count && !span_int(count->text, &n)))
-        return SPAN_ABSENT;
-    s = skip_chars(s, first - 1);
-    struct span rest = skip_chars(s, n);
-    s.n -= rest.n;
-    return s;
-}
-
-static struct span concat(struct rule_scope *x, const struct rule_node *n)
-{
-    struct span parts[16];
-    size_t total = 0, at = 0;
-    for (size_t i = 0; i < n->n; i++) {
-        struct rule_value v;
-        rule_get(x, n->args[i], &v);
-        parts[i] = rule_text(&v);
-        total += parts[i].n;
-    }
-    char *out = arena_alloc(x->a, total + 1);
-    if (!out || !total)
-        return SPAN_ABSENT;
-    for (size_t i = 0; i < n->n; i++) {
-        if (parts[i].n)
-            memcpy(out + at, parts[i].p, parts[i].n);
-        at += parts[i].n;
-    }
-    out[total] = 0;
-    return (struct span){out, total};
-}
-
 /* "text with {field}" */
 static struct span template(struct rule_scope *x, const struct rule_node *n)
 {
@@ -252,34 +161,18 @@ bool rule_step(struct rule_scope *x, unsigned n)
     return !x->is_over;
 }
 
-static struct span call(struct rule_scope *x, const struct rule_node *n)
-{
-    struct rule_value v[3];
-    if (n->func == FUNC_CONCAT)
-        return concat(x, n);
-    for (size_t i = 0; i < n->n && i < 3; i++)
-        rule_get(x, n->args[i], &v[i]);
-    const struct rec_codes *codes = v[0].type == RULE_T_VALUE ? &v[0].value->codings : &v[0].codes;
-    struct span s = v[0].type == RULE_T_VALUE || v[0].type == RULE_T_CODES ? SPAN_ABSENT : rule_text(&v[0]), first = SPAN_ABSENT;
-    if (v[0].type == RULE_T_VALUE)
-        s = rule_text(&v[0]);
-    switch (n->func) {
-    case FUNC_LOWER: return map_case(s, lower_char, x->a);
-    case FUNC_UPPER: return map_case(s, upper_char, x->a);
-    case FUNC_TRIM: return span_trim(s);
-    case FUNC_SUBSTR: return substr(s, &v[1], n->n > 2 ? &v[2] : NULL);
-    case FUNC_FIRST: return text_at(&v[0], 0, &first) ? first : SPAN_ABSENT;
-    case FUNC_CODE: return codes->n ? codes->v[0].code : SPAN_ABSENT;
-    case FUNC_DISPLAY: return codes_display(codes);
-    case FUNC_LENGTH: return arena_printf(x->a, "%zu", char_count(s));
-    case FUNC_CONCAT:
-    case FUNC_YEARS:
-    case FUNC_DAYS: break;
-    }
-    return SPAN_ABSENT;
-}
-
 static const struct rec_value no_value;
+
+static void add(struct rule_scope *x, const struct rule_node *n, struct rule_value *out)
+{
+    struct rule_value v;
+    rule_get(x, n->args[0], &v);
+    struct rec_ts plain = {.v = v.text, .prec = 'D'};
+    if (!rule_is_present(&v))
+        return;
+    out->ts = rule_date_add(x, v.ts ? v.ts : &plain, &n->duration, n->kind == NODE_SUBTRACT);
+    out->is_unsure = !out->ts;          /* hours behind a day */
+}
 
 void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value *out)
 {
@@ -292,8 +185,18 @@ void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value
         get_field(x, n, out);
     else if (n->kind == NODE_HL7)
         out->text = x->r->raw_field ? x->r->raw_field(x->r->source, &n->path) : SPAN_ABSENT;
+    else if (n->kind == NODE_FHIR)
+        out->text = rule_get_fhir(x, n);
     else if (n->kind == NODE_CALL)
-        out->text = rule_made(x, call(x, n));
+        rule_call(x, n, out);
+    else if (n->kind == NODE_CHOICE)
+        rule_get(x, rule_test(x, n->args[0]) == TRUTH_YES ? n->args[1] : n->args[2], out);
+    else if (n->kind == NODE_ADD || n->kind == NODE_SUBTRACT)
+        add(x, n, out);
+    else if (n->kind == NODE_COUNT)
+        out->text = rule_count_others(x, n);
+    else if (n->kind == NODE_ANY || n->kind == NODE_EVERY || n->kind == NODE_COMPARE)
+        out->is_true = rule_test(x, n) == TRUTH_YES;
     else if (n->kind == NODE_TEMPLATE)
         out->text = template(x, n);
     else if (n->type == RULE_T_BOOL)
@@ -347,43 +250,62 @@ static enum rule_truth by_order(int c, enum rule_op op)
     return TRUTH_UNKNOWN;
 }
 
-static enum rule_truth compare_dates(struct span a, struct span b, enum rule_op op)
+static enum rule_truth compare_dates(struct rule_scope *x, const struct rule_value *a, const struct rule_value *b, enum rule_op op)
 {
-    size_t n = a.n < b.n ? a.n : b.n;
-    if (!n)
-        return truth(op == OP_NE);
-    int c = memcmp(a.p, b.p, n);
-    if (c || a.n == b.n)
-        return by_order(c, op);
-    if (b.n < a.n)                      /* 2026-05-04T14:20 against the day 2026-05-04: that day */
-        return by_order(0, op);
-    return TRUTH_UNKNOWN;               /* 2026-05 against 2026-05-04 */
+    struct rec_ts pa = {.v = a->text, .prec = 'D'}, pb = {.v = b->text, .prec = 'D'};
+    bool is_sure;
+    int c = rule_date_compare(x, a->ts ? a->ts : &pa, b->ts ? b->ts : &pb, &is_sure);
+    return is_sure ? by_order(c, op) : TRUTH_UNKNOWN;
 }
 
-static bool unit_fits(const struct rec_observation *obs, struct span unit)
+static enum rule_truth compare_age(struct rule_scope *x, const struct rule_node *n)
 {
+    struct rule_value v[2];
+    struct rec_ts plain[2];
+    for (size_t i = 0; i < 2; i++) {
+        rule_get(x, n->args[0]->args[i], &v[i]);
+        plain[i] = (struct rec_ts){.v = v[i].text, .prec = 'D'};
+        if (v[i].is_unsure)
+            return TRUTH_UNKNOWN;
+        if (!rule_is_present(&v[i]))
+            return TRUTH_NO;
+    }
+    return rule_date_age(x, v[0].ts ? v[0].ts : &plain[0], v[1].ts ? v[1].ts : &plain[1], n->op, &n->args[1]->duration);
+}
+
+/* Also shifts the threshold when the units differ by a power of ten only, and that is allowed. */
+static bool unit_fits(struct rule_scope *x, const struct rule_node *n, struct span *threshold)
+{
+    const struct rec_coding *have = &x->obs->unit;
+    struct span unit = n->unit;
     if (span_is_absent(unit))
         return true;
     if (!unit.n)
-        return !span_has(obs->unit.code) && !span_has(obs->unit.display);
-    return span_eq(obs->unit.code, unit) || span_eq(obs->unit.display, unit);
+        return !span_has(have->code) && !span_has(have->display);
+    if (span_eq(have->code, unit) || span_eq(have->display, unit))
+        return true;
+    return !n->is_same_unit && (rule_unit_shift(x, have->code, unit, threshold) || rule_unit_shift(x, have->display, unit, threshold));
 }
 
 static enum rule_truth compare(struct rule_scope *x, const struct rule_node *n)
 {
     struct rule_value a, b;
+    if (n->args[0]->type == RULE_T_DURATION)
+        return compare_age(x, n);
     rule_get(x, n->args[0], &a);
     rule_get(x, n->args[1], &b);
+    if (a.is_unsure || b.is_unsure)
+        return TRUTH_UNKNOWN;
     if (a.type == RULE_T_BOOL)
         return truth((a.is_true == b.is_true) == (n->op == OP_EQ));
     if (!rule_is_present(&a) || !rule_is_present(&b))
         return truth(n->op == OP_NE && rule_is_present(&a) != rule_is_present(&b));
     if (a.type == RULE_T_VALUE && b.type == RULE_T_NUMBER)
-        return unit_fits(x->obs, n->unit) ? rule_number_test(a.value, n->op, b.text) : TRUTH_UNKNOWN;
+        return unit_fits(x, n, &b.text) ? rule_number_test(a.value, n->op, b.text) : TRUTH_UNKNOWN;
     if (a.type == RULE_T_NUMBER)
         return by_order(rule_number_cmp(a.text, b.text), n->op);
     if (a.type == RULE_T_DATE)
-        return compare_dates(rule_text(&a), rule_text(&b), n->op);
+        return compare_dates(x, &a, &b, n->op);
     return truth(any_is(&a, b.text) == (n->op == OP_EQ));
 }
 
@@ -417,28 +339,15 @@ static bool in_table(struct rule_scope *x, const struct rule_node *n)
     return x->hit_row != TABLE_NONE;
 }
 
-static bool matches(pcre2_code *re, struct span s, pcre2_match_data *data, pcre2_match_context *limits)
-{
-    return pcre2_match(re, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, 0, 0, data, limits) >= 0;
-}
-
 static enum rule_truth any_match(struct rule_scope *x, const struct rule_node *n)
 {
     struct rule_value a;
     struct span s;
-    bool found = false;
     rule_get(x, n->args[0], &a);
-    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    pcre2_match_context *limits = pcre2_match_context_create(NULL);
-    if (data && limits) {
-        (void)pcre2_set_match_limit(limits, MATCH_LIMIT);
-        (void)pcre2_set_depth_limit(limits, DEPTH_LIMIT);
-        for (size_t i = 0; !found && text_at(&a, i, &s); i++)
-            found = span_has(s) && rule_step(x, 50) && matches(n->regex, s, data, limits);
-    }
-    pcre2_match_data_free(data);
-    pcre2_match_context_free(limits);
-    return truth(found);
+    for (size_t i = 0; text_at(&a, i, &s); i++)
+        if (rule_matches(x, n->regex, s))
+            return TRUTH_YES;
+    return TRUTH_NO;
 }
 
 enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n)
@@ -461,9 +370,16 @@ enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n)
     case NODE_IN_TABLE: return truth(in_table(x, n));
     case NODE_IN_LIST: return truth(any_in_list(x, n));
     case NODE_MATCH: return any_match(x, n);
+    case NODE_ANY:
+    case NODE_EVERY: return rule_test_quantifier(x, n);
     case NODE_EXISTS:
     case NODE_FIELD:
     case NODE_HL7:
+    case NODE_FHIR:
+    case NODE_CHOICE:
+    case NODE_ADD:
+    case NODE_SUBTRACT:
+    case NODE_COUNT:
     case NODE_LITERAL:
     case NODE_CALL:
     case NODE_TEMPLATE:

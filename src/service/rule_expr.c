@@ -4,7 +4,8 @@
  * DESCRIPTION
  *     condition = and-chain { or and-chain };  and-chain = unary { and unary };  unary = [not] (condition) | test
  *     test = exists (FIELD | hl7 "…") | operand [ = != < > <= >= operand | in TABLE | in (literals) | ~ /regex/ ]
- *     operand = "text" | number ["unit"] | YYYY-MM-DD | yes | no | FIELD | hl7 "SEG[n]-field[rep].comp.sub" | function(operand, …)
+ *     operand = primary { + | - TIME };  primary = "text" | number ["unit"] | YYYY-MM-DD | TIME | yes | no | FIELD | this.FIELD | hl7 "SEG[n]-f[r].c.s"
+ *         | fhir "path" | function(operand, …) | if condition then operand else operand | any, every, count … (rule_other.c)
  *     Types are checked here, so that nothing can go wrong when messages run. Grammar for people: labrelay-rules.7.
  * DIAGNOSTICS
  *     Through the diag, at the word concerned. NULL is returned for what could not be compiled.
@@ -63,6 +64,7 @@ const char *rule_type_name(enum rule_type t)
     case RULE_T_CODES: return "a list of codes";
     case RULE_T_IDS: return "a list of identifiers";
     case RULE_T_VALUE: return "a result value";
+    case RULE_T_DURATION: return "a time";
     }
     return "?";
 }
@@ -160,91 +162,9 @@ static const struct rule_node *join(struct rule_compiler *c, enum rule_node_kind
 }
 
 /* ---- operands ---- */
-static bool is_date(struct span s)
+static bool looks_like_date(struct span s)
 {
-    if (s.n != 10 || s.p[4] != '-' || s.p[7] != '-')
-        return false;
-    return span_is_digits(span_cut(s, 0, 4)) && span_is_digits(span_cut(s, 5, 2)) && span_is_digits(span_cut(s, 8, 2));
-}
-
-struct func { const char *name; enum rule_func f; size_t min, max; enum rule_type result; const char *usage, *help; };
-static const struct func funcs[] = {
-    {"lower", FUNC_LOWER, 1, 1, RULE_T_TEXT, "lower(text)", "the text in lower case"},
-    {"upper", FUNC_UPPER, 1, 1, RULE_T_TEXT, "upper(text)", "the text in upper case"},
-    {"trim", FUNC_TRIM, 1, 1, RULE_T_TEXT, "trim(text)", "the text without blanks at both ends"},
-    {"concat", FUNC_CONCAT, 1, 16, RULE_T_TEXT, "concat(text, …)", "all texts joined"},
-    {"substr", FUNC_SUBSTR, 2, 3, RULE_T_TEXT, "substr(text, first, length): the first character is 1", "a part of the text; without length to the end"},
-    {"first", FUNC_FIRST, 1, 1, RULE_T_TEXT, "first(list)", "the first element of a list, of codes or identifiers"},
-    {"code", FUNC_CODE, 1, 1, RULE_T_TEXT, "code(codes)", "the code of the first coding"},
-    {"display", FUNC_DISPLAY, 1, 1, RULE_T_TEXT, "display(codes)", "the display of the first coding; else its text, else its code"},
-    {"length", FUNC_LENGTH, 1, 1, RULE_T_NUMBER, "length(text)", "the number of characters"},
-};
-#define FUNCS (sizeof funcs / sizeof funcs[0])
-
-bool rule_function_at(size_t i, struct rule_function *out)
-{
-    if (i >= FUNCS)
-        return false;
-    *out = (struct rule_function){funcs[i].name, funcs[i].usage, rule_type_name(funcs[i].result), funcs[i].help};
-    return true;
-}
-
-static bool fits(const struct func *f, size_t i, enum rule_type t)
-{
-    if (f->f == FUNC_SUBSTR && i > 0)
-        return t == RULE_T_NUMBER;
-    if (f->f == FUNC_CODE || f->f == FUNC_DISPLAY)
-        return t == RULE_T_CODES || t == RULE_T_VALUE;
-    if (f->f == FUNC_FIRST)
-        return t == RULE_T_LIST || t == RULE_T_CODES || t == RULE_T_IDS;
-    return t == RULE_T_TEXT || t == RULE_T_VALUE || t == RULE_T_DATE || (f->f == FUNC_CONCAT && t == RULE_T_NUMBER);
-}
-
-static const struct rule_node *parse_operand(struct rule_compiler *c, unsigned depth);
-
-static const struct rule_node *parse_call(struct rule_compiler *c, const struct token *name, unsigned depth)
-{
-    const struct func *f = NULL;
-    const char *names[FUNCS];
-    char hint[160];
-    for (size_t i = 0; i < FUNCS; i++) {
-        names[i] = funcs[i].name;
-        if (span_is(name->text, funcs[i].name))
-            f = &funcs[i];
-    }
-    if (!f) {
-        const char *guess = diag_guess(name->text, names, FUNCS, hint, sizeof hint);
-        rule_error(c, name, guess ? guess : "functions: lower upper trim concat substr first code display length", "there is no function \"%.*s\"", SPAN_ARG(name->text));
-        return NULL;
-    }
-    c->i++;                             /* ( */
-    struct rule_node *n = new_node(c, NODE_CALL, f->result);
-    n->func = f->f;
-    n->args = rule_alloc(c->rs, 16 * sizeof *n->args);
-    for (;;) {
-        const struct token *t = rule_peek(c);
-        const struct rule_node *x = parse_operand(c, depth + 1);
-        if (!x)
-            return NULL;
-        if (n->n < f->max && !fits(f, n->n, x->type)) {
-            rule_error(c, t, f->usage, "%s() cannot take %s here", f->name, rule_type_name(x->type));
-            return NULL;
-        }
-        if (n->n < 16)
-            n->args[n->n] = x;
-        n->n++;
-        if (rule_accept(c, ","))
-            continue;
-        if (rule_accept(c, ")"))
-            break;
-        rule_error(c, rule_peek(c), f->usage, "a , or ) is missing in %s()", f->name);
-        return NULL;
-    }
-    if (n->n < f->min || n->n > f->max) {
-        rule_error(c, name, f->usage, "%s() takes %zu value%s, not %zu", f->name, n->n < f->min ? f->min : f->max, (n->n < f->min ? f->min : f->max) == 1 ? "" : "s", n->n);
-        return NULL;
-    }
-    return n;
+    return s.n >= 10 && s.p[4] == '-' && s.p[7] == '-' && span_is_digits(span_cut(s, 0, 4)) && span_is_digits(span_cut(s, 5, 2)) && span_is_digits(span_cut(s, 8, 2));
 }
 
 static const struct rule_node *literal(struct rule_compiler *c, enum rule_type type, struct span text)
@@ -272,9 +192,12 @@ static const struct rule_node *parse_hl7(struct rule_compiler *c)
     return n;
 }
 
-static const struct rule_node *parse_operand(struct rule_compiler *c, unsigned depth)
+static const struct rule_node *parse_choice(struct rule_compiler *c, unsigned depth);
+
+static const struct rule_node *parse_primary(struct rule_compiler *c, unsigned depth)
 {
     const struct token *t = rule_peek(c);
+    struct rule_duration d;
     if (depth > DEPTH_MAX) {
         rule_error(c, t, NULL, "the expression is nested too deeply");
         return NULL;
@@ -285,23 +208,97 @@ static const struct rule_node *parse_operand(struct rule_compiler *c, unsigned d
     }
     if (is_hl7(c))
         return parse_hl7(c);
+    if (rule_is_fhir(c))
+        return rule_parse_fhir(c);
+    if (token_is(t, "if"))
+        return parse_choice(c, depth);
+    if (rule_is_quantifier(c))
+        return rule_parse_quantifier(c, depth);
     c->i++;
     if (t->kind == TOKEN_STRING)
         return literal(c, RULE_T_TEXT, t->text);
     if (token_is(rule_peek(c), "("))
-        return parse_call(c, t, depth);
-    if (is_date(t->text))
-        return literal(c, RULE_T_DATE, t->text);
+        return rule_parse_call(c, t, depth);
+    if (looks_like_date(t->text)) {
+        if (rule_date_is(t->text))
+            return literal(c, RULE_T_DATE, t->text);
+        rule_error(c, t, "write 2026-05-04, or 2026-05-04T14:30", "there is no such day or time");
+        return NULL;
+    }
     if (rule_number_is(t->text))
         return literal(c, RULE_T_NUMBER, t->text);
+    if (rule_duration_read(t->text, &d)) {
+        struct rule_node *n = new_node(c, NODE_LITERAL, RULE_T_DURATION);
+        n->duration = d;
+        return n;
+    }
     if (token_is(t, "yes") || token_is(t, "no"))
         return literal(c, RULE_T_BOOL, t->text);
+    if (t->text.n && t->text.p[0] >= '0' && t->text.p[0] <= '9') {
+        rule_error(c, t, "times are written 5y, 6mo, 2w, 3d, 12h, 30m, 10s; days 2026-05-04", "\"%.*s\" is no number, date or time", SPAN_ARG(t->text));
+        return NULL;
+    }
     return rule_field_node(c, t);
+}
+
+/* if CONDITION then VALUE else VALUE */
+static const struct rule_node *parse_choice(struct rule_compiler *c, unsigned depth)
+{
+    static const char usage[] = "write: if observation.status = \"final\" then \"A\" else \"B\"";
+    const struct rule_node *v[3];
+    c->i++;
+    if ((v[0] = rule_parse_or(c, depth + 1)) == NULL)
+        return NULL;
+    for (size_t i = 1; i < 3; i++) {
+        const struct token *t = rule_peek(c);
+        if (!rule_accept(c, i == 1 ? "then" : "else")) {
+            rule_error(c, t, usage, "\"%s\" is expected here", i == 1 ? "then" : "else");
+            return NULL;
+        }
+        t = rule_peek(c);
+        if ((v[i] = rule_parse_operand_at(c, depth + 1)) == NULL)
+            return NULL;
+        if (i == 2 && v[1]->type != v[2]->type) {
+            rule_error(c, t, usage, "this is %s, the value behind then is %s", rule_type_name(v[2]->type), rule_type_name(v[1]->type));
+            return NULL;
+        }
+    }
+    struct rule_node *n = new_node(c, NODE_CHOICE, v[1]->type);
+    n->n = 3;
+    n->args = rule_alloc(c->rs, sizeof v);
+    memcpy(n->args, v, sizeof v);
+    return n;
+}
+
+/* A value, and what is added to a date: specimen.collected_at + 2d */
+const struct rule_node *rule_parse_operand_at(struct rule_compiler *c, unsigned depth)
+{
+    const struct rule_node *a = parse_primary(c, depth);
+    while (a && (token_is(rule_peek(c), "+") || token_is(rule_peek(c), "-"))) {
+        const struct token *sign = rule_peek(c), *t;
+        struct rule_node *n = new_node(c, token_is(sign, "+") ? NODE_ADD : NODE_SUBTRACT, RULE_T_DATE);
+        c->i++;
+        t = rule_peek(c);
+        if (a->type != RULE_T_DATE) {
+            rule_error(c, sign, a->type == RULE_T_TEXT ? "join texts with concat(…)" : NULL, "only to a date something can be added, not to %s", rule_type_name(a->type));
+            return NULL;
+        }
+        if (!t || t->kind != TOKEN_WORD || !rule_duration_read(t->text, &n->duration)) {
+            rule_error(c, t, "write 2d; the units are y mo w d h m s", "a time with its unit is expected here");
+            return NULL;
+        }
+        c->i++;
+        n->n = 1;
+        n->args = rule_alloc(c->rs, sizeof *n->args);
+        n->args[0] = a;
+        a = n;
+    }
+    return a;
 }
 
 const struct rule_node *rule_parse_operand(struct rule_compiler *c)
 {
-    return parse_operand(c, 0);
+    return rule_parse_operand_at(c, 0);
 }
 
 /* ---- tests ---- */
@@ -332,6 +329,10 @@ static const char *mismatch(const struct rule_node *a, enum rule_op op, const st
         if (b->type == RULE_T_NUMBER)
             return NULL;
         return b->type != RULE_T_TEXT ? "compare it with a number or a \"text\"" : is_order ? "texts have no order; write the number without quotes" : NULL;
+    case RULE_T_DURATION:
+        if (b->type != RULE_T_DURATION || a->kind != NODE_CALL || b->kind != NODE_LITERAL)
+            return "write: age(patient.birth_date, report.issued_at) < 5y";
+        return is_order ? NULL : "an age is below or above, hardly ever the same; use years(…) = 5";
     }
     return NULL;
 }
@@ -357,12 +358,14 @@ static void check_word(struct rule_compiler *c, const struct rec_field *f, const
 static const struct rule_node *parse_compare(struct rule_compiler *c, const struct rule_node *a, enum rule_op op, const struct token *sign, unsigned depth)
 {
     const struct token *t = rule_peek(c);
-    const struct rule_node *b = parse_operand(c, depth + 1);
+    const struct rule_node *b = rule_parse_operand_at(c, depth + 1);
     if (!b)
         return NULL;
     const char *why = mismatch(a, op, b);
     if (why) {
-        if (a->type == b->type)
+        if (a->type == RULE_T_DURATION)
+            rule_error(c, sign, why, "this cannot be compared so");
+        else if (a->type == b->type)
             rule_error(c, sign, why, "%s has no order", rule_type_name(a->type));
         else
             rule_error(c, sign, why, "%s cannot be compared with %s here", rule_type_name(a->type), rule_type_name(b->type));
@@ -412,7 +415,7 @@ const struct table *rule_table(struct rule_compiler *c, enum rule_type type, con
 
 static const struct rule_node *parse_in(struct rule_compiler *c, const struct rule_node *a, const struct token *at)
 {
-    if (a->type == RULE_T_BOOL || a->type == RULE_T_NUMBER || a->type == RULE_T_DATE) {
+    if (a->type == RULE_T_BOOL || a->type == RULE_T_NUMBER || a->type == RULE_T_DATE || a->type == RULE_T_DURATION) {
         rule_error(c, at, NULL, "%s cannot be looked up with in", rule_type_name(a->type));
         return NULL;
     }
@@ -455,7 +458,7 @@ static void keep_regex(struct ruleset *rs, pcre2_code *re)
     rs->regexes[rs->n_regexes++] = re;
 }
 
-static const struct rule_node *parse_match(struct rule_compiler *c, const struct rule_node *a)
+pcre2_code *rule_parse_regex(struct rule_compiler *c)
 {
     const struct token *t = rule_peek(c);
     int code;
@@ -466,10 +469,6 @@ static const struct rule_node *parse_match(struct rule_compiler *c, const struct
         return NULL;
     }
     c->i++;
-    if (a->type == RULE_T_BOOL || a->type == RULE_T_NUMBER || a->type == RULE_T_DATE) {
-        rule_error(c, t, NULL, "%s cannot be matched with a regular expression", rule_type_name(a->type));
-        return NULL;
-    }
     if (t->text.n > REGEX_MAX) {
         rule_error(c, t, NULL, "the regular expression is longer than %u bytes", REGEX_MAX);
         return NULL;
@@ -485,12 +484,23 @@ static const struct rule_node *parse_match(struct rule_compiler *c, const struct
         return NULL;
     }
     keep_regex(c->rs, re);
+    return re;
+}
+
+static const struct rule_node *parse_match(struct rule_compiler *c, const struct rule_node *a)
+{
+    const struct token *t = rule_peek(c);
+    pcre2_code *re = rule_parse_regex(c);
+    if (!re)
+        return NULL;
+    if (a->type == RULE_T_BOOL || a->type == RULE_T_NUMBER || a->type == RULE_T_DATE || a->type == RULE_T_DURATION) {
+        rule_error(c, t, NULL, "%s cannot be matched with a regular expression", rule_type_name(a->type));
+        return NULL;
+    }
     struct rule_node *n = (struct rule_node *)(uintptr_t)join(c, NODE_MATCH, a, NULL);
     n->regex = re;
     return n;
 }
-
-static const struct rule_node *parse_or(struct rule_compiler *c, unsigned depth);
 
 static const struct rule_node *parse_test(struct rule_compiler *c, unsigned depth)
 {
@@ -501,16 +511,16 @@ static const struct rule_node *parse_test(struct rule_compiler *c, unsigned dept
             const struct rule_node *place = parse_hl7(c);
             return place ? join(c, NODE_EXISTS, place, NULL) : NULL;
         }
+        if (rule_is_fhir(c)) {
+            const struct rule_node *place = rule_parse_fhir(c);
+            return place ? join(c, NODE_EXISTS, place, NULL) : NULL;
+        }
         const struct token *t = rule_peek(c);
-        const struct rec_field *f = rule_field(c, t);
+        const struct rule_node *field = rule_field_node(c, t);
         c->i += t != NULL;
-        if (!f)
-            return NULL;
-        struct rule_node *field = new_node(c, NODE_FIELD, rule_type_of(f));
-        field->field = f;
-        return join(c, NODE_EXISTS, field, NULL);
+        return field ? join(c, NODE_EXISTS, field, NULL) : NULL;
     }
-    const struct rule_node *a = parse_operand(c, depth);
+    const struct rule_node *a = rule_parse_operand_at(c, depth);
     if (!a)
         return NULL;
     const struct token *sign = rule_peek(c);
@@ -520,10 +530,22 @@ static const struct rule_node *parse_test(struct rule_compiler *c, unsigned dept
         return parse_in(c, a, sign);
     if (rule_accept(c, "~"))
         return parse_match(c, a);
-    if (a->type == RULE_T_BOOL && a->kind == NODE_FIELD)
+    if (a->type == RULE_T_BOOL && a->kind != NODE_LITERAL)
         return a;
     rule_error(c, sign ? sign : first, "go on with = != < > <= >= in or ~", "this is %s, not a condition", rule_type_name(a->type));
     return NULL;
+}
+
+const struct rule_node *rule_parse_bracket(struct rule_compiler *c, unsigned depth)
+{
+    const struct token *open = rule_peek(c);
+    c->i++;
+    const struct rule_node *x = rule_parse_or(c, depth + 1);
+    if (x && !rule_accept(c, ")")) {
+        rule_error(c, open, NULL, "this ( is never closed");
+        return NULL;
+    }
+    return x;
 }
 
 static const struct rule_node *parse_unary(struct rule_compiler *c, unsigned depth)
@@ -536,15 +558,8 @@ static const struct rule_node *parse_unary(struct rule_compiler *c, unsigned dep
         const struct rule_node *x = parse_unary(c, depth + 1);
         return x ? join(c, NODE_NOT, x, NULL) : NULL;
     }
-    const struct token *open = rule_peek(c);
-    if (rule_accept(c, "(")) {
-        const struct rule_node *x = parse_or(c, depth + 1);
-        if (x && !rule_accept(c, ")")) {
-            rule_error(c, open, NULL, "this ( is never closed");
-            return NULL;
-        }
-        return x;
-    }
+    if (token_is(rule_peek(c), "("))
+        return rule_parse_bracket(c, depth);
     return parse_test(c, depth);
 }
 
@@ -558,7 +573,7 @@ static const struct rule_node *parse_and(struct rule_compiler *c, unsigned depth
     return a;
 }
 
-static const struct rule_node *parse_or(struct rule_compiler *c, unsigned depth)
+const struct rule_node *rule_parse_or(struct rule_compiler *c, unsigned depth)
 {
     const struct rule_node *a = parse_and(c, depth);
     while (a && rule_accept(c, "or")) {
@@ -570,5 +585,5 @@ static const struct rule_node *parse_or(struct rule_compiler *c, unsigned depth)
 
 const struct rule_node *rule_parse_condition(struct rule_compiler *c)
 {
-    return parse_or(c, 0);
+    return rule_parse_or(c, 0);
 }

@@ -11,12 +11,19 @@
 #include "table.h"
 
 /* ---- expressions ---- */
-enum rule_type { RULE_T_BOOL, RULE_T_TEXT, RULE_T_NUMBER, RULE_T_DATE, RULE_T_LIST, RULE_T_CODES, RULE_T_IDS, RULE_T_VALUE };
+enum rule_type { RULE_T_BOOL, RULE_T_TEXT, RULE_T_NUMBER, RULE_T_DATE, RULE_T_LIST, RULE_T_CODES, RULE_T_IDS, RULE_T_VALUE, RULE_T_DURATION };
 enum rule_node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_COMPARE, NODE_IN_TABLE, NODE_IN_LIST, NODE_MATCH, NODE_EXISTS,
-                      NODE_FIELD, NODE_HL7, NODE_LITERAL, NODE_CALL, NODE_TEMPLATE };
+                      NODE_FIELD, NODE_HL7, NODE_FHIR, NODE_LITERAL, NODE_CALL, NODE_TEMPLATE,
+                      NODE_CHOICE,      /* if args[0] then args[1] else args[2] */
+                      NODE_ADD, NODE_SUBTRACT,      /* args[0], a date, and duration */
+                      NODE_ANY, NODE_EVERY, NODE_COUNT };
 enum rule_op { OP_EQ, OP_NE, OP_LT, OP_GT, OP_LE, OP_GE };
-enum rule_func { FUNC_LOWER, FUNC_UPPER, FUNC_TRIM, FUNC_CONCAT, FUNC_SUBSTR, FUNC_FIRST, FUNC_CODE, FUNC_DISPLAY, FUNC_LENGTH, FUNC_YEARS, FUNC_DAYS };
+enum rule_func { FUNC_LOWER, FUNC_UPPER, FUNC_TRIM, FUNC_CONCAT, FUNC_SUBSTR, FUNC_FIRST, FUNC_COUNT, FUNC_CODE, FUNC_DISPLAY, FUNC_LENGTH,
+                 FUNC_REPLACE, FUNC_SPLIT, FUNC_STARTS, FUNC_ENDS, FUNC_CONTAINS, FUNC_PAD, FUNC_GROUP, FUNC_EITHER, FUNC_NUMBER, FUNC_DATE,
+                 FUNC_FORMAT, FUNC_YEARS, FUNC_DAYS, FUNC_AGE };
 enum rule_truth { TRUTH_NO, TRUTH_YES, TRUTH_UNKNOWN };    /* unknown: cannot be decided (<100 against >= 40) */
+
+struct rule_duration { int64_t months, days, seconds; };   /* one of them; never negative */
 
 struct rule_node {
     enum rule_node_kind kind;
@@ -25,7 +32,11 @@ struct rule_node {
     enum rule_func func;
     const struct rec_field *field;
     bool is_own;                    /* NODE_FIELD: this.FIELD, of the observation on its way */
+    bool is_others;                 /* NODE_ANY …: any other observation */
+    bool is_same_unit;              /* NODE_COMPARE: no conversion of units (result-of) */
     struct rec_path path;           /* NODE_HL7 */
+    const struct rec_fhir_path *fhir;
+    struct rule_duration duration;  /* a literal of RULE_T_DURATION; NODE_ADD, NODE_SUBTRACT */
     struct span literal;            /* also the number of a NODE_COMPARE's right side */
     struct span unit;               /* absent: any unit */
     const struct table *table;
@@ -43,6 +54,7 @@ struct rule_value {                 /* what a node is for one observation */
     struct rec_list list;
     const struct rec_value *value;
     bool is_true;
+    bool is_unsure;                 /* a date that cannot be worked out: nothing is decided with it */
 };
 
 struct rule_miss { const struct table *table; struct span system, code; };     /* a row that was looked for in vain */
@@ -85,9 +97,20 @@ struct rule_compiler {
     const struct lexer_stmt *s;
     size_t i;
     unsigned loops;                 /* for each, any, every, count around: this.FIELD means something */
+    bool in_quantifier;
 };
 const struct rule_node *rule_parse_condition(struct rule_compiler *c);      /* type BOOL */
 const struct rule_node *rule_parse_operand(struct rule_compiler *c);        /* any type but BOOL of conditions */
+/* The same inside others; depth of nesting so far. */
+const struct rule_node *rule_parse_operand_at(struct rule_compiler *c, unsigned depth);
+const struct rule_node *rule_parse_or(struct rule_compiler *c, unsigned depth);
+const struct rule_node *rule_parse_bracket(struct rule_compiler *c, unsigned depth);       /* ( condition ), the ( comes next */
+pcre2_code *rule_parse_regex(struct rule_compiler *c);                                     /* behind ~; owned by the ruleset */
+const struct rule_node *rule_parse_call(struct rule_compiler *c, const struct token *name, unsigned depth);    /* rule_func.c; the ( comes next */
+bool rule_is_fhir(const struct rule_compiler *c);                                          /* rule_fhir.c */
+const struct rule_node *rule_parse_fhir(struct rule_compiler *c);
+bool rule_is_quantifier(const struct rule_compiler *c);                                    /* rule_other.c */
+const struct rule_node *rule_parse_quantifier(struct rule_compiler *c, unsigned depth);
 /* The table named by a token, if values of this type can be looked up in it; reports with a guess. */
 const struct table *rule_table(struct rule_compiler *c, enum rule_type type, const struct token *t);
 /* The field named by a token; reports with a guess. */
@@ -105,6 +128,31 @@ enum rule_truth rule_test(struct rule_scope *x, const struct rule_node *n);
 void rule_get(struct rule_scope *x, const struct rule_node *n, struct rule_value *out);
 bool rule_is_present(const struct rule_value *v);
 struct span rule_text(const struct rule_value *v);      /* the value as one text; absent when there is none */
+
+void rule_call(struct rule_scope *x, const struct rule_node *n, struct rule_value *out);
+struct span rule_first(const struct rule_value *v);     /* first element of a list */
+struct span rule_display(const struct rec_codes *c);
+int  rule_regex_groups(const pcre2_code *re);
+bool rule_matches(struct rule_scope *x, const pcre2_code *re, struct span s);      /* bounded */
+struct span rule_get_fhir(struct rule_scope *x, const struct rule_node *n);
+enum rule_truth rule_test_quantifier(struct rule_scope *x, const struct rule_node *n);
+struct span rule_count_others(struct rule_scope *x, const struct rule_node *n);
+/* Shifts the threshold by the power of ten between two units; false: they are not of one kind. (rule_unit.c) */
+bool rule_unit_shift(struct rule_scope *x, struct span have, struct span want, struct span *threshold);
+
+/* ---- dates (rule_date.c) ---- */
+bool rule_date_is(struct span s);                       /* a day, or a time to the minute or second, that exists */
+bool rule_duration_read(struct span s, struct rule_duration *out);                         /* 5y 6mo 2w 3d 12h 30m 10s */
+/* As exact as ts was; NULL when it is not exact enough, or beyond the calendar. */
+const struct rec_ts *rule_date_add(struct rule_scope *x, const struct rec_ts *ts, const struct rule_duration *d, bool is_minus);
+int  rule_date_compare(struct rule_scope *x, const struct rec_ts *a, const struct rec_ts *b, bool *is_sure);
+/* Is the time between two dates OP d? OP_EQ and OP_NE are not asked. */
+enum rule_truth rule_date_age(struct rule_scope *x, const struct rec_ts *from, const struct rec_ts *to, enum rule_op op, const struct rule_duration *d);
+bool rule_date_years(const struct rec_ts *from, const struct rec_ts *to, int64_t *out);    /* false: not sure */
+bool rule_date_days(const struct rec_ts *from, const struct rec_ts *to, int64_t *out);
+bool rule_date_format_is(struct span format, bool is_input);
+const struct rec_ts *rule_date_read(struct rule_scope *x, struct span text, struct span format);   /* NULL: not written so */
+struct span rule_date_write(struct rule_scope *x, const struct rec_ts *ts, struct span format);    /* absent: not that exact */
 
 /* ---- numbers (rule_number.c): exact decimal texts, never floats ---- */
 bool rule_number_is(struct span s);                     /* 12, -3.50, 1.2E+05 */

@@ -74,7 +74,7 @@ static const struct rule_node *read_test(struct draft *x)
     x->c.i++;
     *lit = (struct rule_node){.kind = NODE_LITERAL, .type = RULE_T_NUMBER, .literal = arena_dup(x->c.rs->a, number->text)};
     *field = (struct rule_node){.kind = NODE_FIELD, .type = RULE_T_VALUE, .field = record_field_find(SPAN_LIT("observation.value"))};
-    *n = (struct rule_node){.kind = NODE_COMPARE, .type = RULE_T_BOOL, .op = (enum rule_op)op, .unit = arena_dup(x->c.rs->a, unit->text), .n = 2};
+    *n = (struct rule_node){.kind = NODE_COMPARE, .type = RULE_T_BOOL, .op = (enum rule_op)op, .unit = arena_dup(x->c.rs->a, unit->text), .is_same_unit = true, .n = 2};
     n->args = rule_alloc(x->c.rs, 2 * sizeof *n->args);
     n->args[0] = field;
     n->args[1] = lit;

@@ -109,13 +109,12 @@ def test_functions_are_those_of_the_compiler_and_the_manual():
     for f in json.loads(out):
         expect(re.search(r'\.It Fn .*\b%s\b' % f['name'], manual), 'labrelay-rules.7 does not tell of', f['name'])
         expect(f['doc'] and f['usage'].startswith(f['name'] + '('), 'doc', f)
-    for name in names:          # each compiles under its name
-        arg = {'first': 'patient.id', 'code': 'observation.code', 'display': 'observation.code'}.get(name, 'specimen.id')
-        call = '%s(%s%s)' % (name, arg, ', 1' if name == 'substr' else '')
-        routes = 'route "a" {{ when %s = %s  drop "x" }}\nroute "z" {{ hold "no route" }}\n' % (call, '3' if name == 'length' else '"x"')
-        with Folder(routes=routes) as f:
-            rc, out, err = f.verb('check')
-            expect('there is no function' not in out + err and 'cannot take' not in out + err, 'does not compile: ' + call, out + err)
+        example = f['example'].replace('\\', '\\e').replace('"', '\\(dq')
+        expect('.Dl ' + example + '\n' in manual, 'labrelay-rules.7 has another example of', f)
+        routes = 'route "a" { when %s\n drop "x" }\nroute "z" { hold "no route" }\n' % f['example']
+        with Folder(routes=routes.replace('{', '{{').replace('}', '}}')) as folder:
+            rc, out2, err = folder.verb('check')
+            expect(rc == 0, 'does not compile: ' + f['example'], out2 + err)
 
 
 def test_tables_todo_counts_what_is_missing():

@@ -171,6 +171,52 @@ def test_answers_and_sequence_in_the_body():
         expect(r.one(oru())['body']['sequence'] == {'hasSequence': False, 'noSequenceReason': 'too little'}, 'none')
 
 
+FHIR = '''
+listen files "folder" {{
+    inbox "{dir}/inbox"
+    parse fhir {{ timezone "Africa/Kampala" }}
+}}
+'''
+
+
+def bundle():
+    """A report with two results; what no record field shows stands in extensions and components."""
+    url = 'http://moh.example/'
+    obs = {'resourceType': 'Observation', 'id': 'o1', 'status': 'final', 'code': {'coding': [{'system': 'http://loinc.org', 'code': '41636-2', 'display': 'Ebola virus RNA'}]},
+           'subject': {'reference': 'urn:uuid:00000000-0000-4000-8000-000000000001'}, 'specimen': {'reference': 'urn:uuid:00000000-0000-4000-8000-000000000003'},
+           'issued': '2026-11-05T10:10:00+03:00', 'extension': [{'url': url + 'kit', 'valueString': 'K-1'}],
+           'valueCodeableConcept': {'coding': [{'system': 'http://snomed.info/sct', 'code': '260373001', 'display': 'Detected'}]}}
+    patient = {'resourceType': 'Patient', 'identifier': [{'system': 'GODATA', 'value': 'CA-0000000001', 'type': {'coding': [{'code': 'PI'}]}},
+                                                         {'system': url + 'house', 'value': 'H-7'}],
+               'name': [{'family': 'Okello', 'given': ['Amina', 'Grace']}], 'gender': 'female', 'birthDate': '1988-03-14',
+               'extension': [{'url': url + 'district', 'valueString': 'Kisoro'}, {'url': url + 'village', 'valueString': 'Bunagana'}]}
+    specimen = {'resourceType': 'Specimen', 'identifier': [{'value': 'S-9'}], 'collection': {'collectedDateTime': '2026-11-04T08:30:00+03:00', 'quantity': {'value': 4.50, 'unit': 'mL'}}}
+    report = {'resourceType': 'DiagnosticReport', 'status': 'final', 'code': obs['code'], 'subject': obs['subject'], 'issued': obs['issued'],
+              'result': [{'reference': 'urn:uuid:00000000-0000-4000-8000-000000000002'}], 'specimen': [obs['specimen']], 'identifier': [{'value': 'F-9'}]}
+    order = {'resourceType': 'ServiceRequest', 'status': 'active', 'intent': 'order', 'subject': obs['subject'], 'reasonCode': [{'text': 'contact tracing'}]}
+    return json.dumps({'resourceType': 'Bundle', 'type': 'collection', 'entry': [
+        {'fullUrl': 'urn:uuid:00000000-0000-4000-8000-00000000000%d' % (i + 1), 'resource': r} for i, r in enumerate([patient, obs, specimen, report, order])]}).encode()
+
+
+def test_fhir_places():
+    fields = [("Patient.extension('http://moh.example/village').valueString", 'Bunagana'), ("Patient.identifier.where(system='http://moh.example/house').value", 'H-7'),
+              ("Patient.name.given[1]", 'Grace'), ("Patient.name[0].given.first()", 'Amina'), ("Patient.identifier.where(type.coding.code = 'PI').value", 'CA-0000000001'),
+              ("Observation.extension('http://moh.example/kit').valueString", 'K-1'), ("Specimen.collection.quantity.value", '4.5'), ("DiagnosticReport.identifier.value", 'F-9'),
+              ("ServiceRequest.reasonCode.text", 'contact tracing'), ("Bundle.type", 'collection'), ("Patient.extension('http://moh.example/none').valueString", None),
+              ("Device.serialNumber", None)]
+    steps = '\n    '.join('set lab.questionnaire.q%d = fhir "%s"' % (i, path) for i, (path, _) in enumerate(fields))
+    steps += '\n    if exists fhir "Device.serialNumber" { hold "no" }\n    if not exists fhir "Bundle.type" { hold "no" }'
+    with Rules(steps) as r:
+        r.rig.parts = (r.rig.parts[0], FHIR, r.rig.parts[2], r.rig.parts[3])
+        r.rig.write_conf()
+        v = r.one(bundle())
+        expect(v['action'] == 'send', 'sent', v)
+        got = {k: a[0]['value'] for k, a in v['body']['questionnaireAnswers'].items()}
+        expect(got == {'q%d' % i: want for i, (_, want) in enumerate(fields) if want}, 'places', got)
+    with Rules('set lab.questionnaire.q = fhir "Patient.name.family"\n    set lab.questionnaire.r = hl7 "PID-5.1"') as r:
+        expect(r.one(oru())['body']['questionnaireAnswers'] == {'r': [{'value': 'Okello'}]}, 'absent in HL7 v2')
+
+
 def test_lookup_of_several_columns():
     table = os.path.join(tempfile.mkdtemp(prefix='labrelay-test.'), 'labs.csv')
     with open(table, 'w') as f:

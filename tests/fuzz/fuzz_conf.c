@@ -51,14 +51,21 @@ static void run_rules(const struct config *c)
 {
     static const struct rec_coding code = {.system = {"http://loinc.org", 16}, .code = {"94500-6", 7}};
     static const struct rec_message m = {.channel = {"lab", 3}};
-    struct rec_observation obs = {.role = OBS_RESULT, .status = OBS_ST_FINAL, .code = {&code, 1, {0}}, .value = {.type = REC_V_TEXT, .text = SPAN_LIT("Detected")}};
-    struct record r = {.message = &m, .observations = &obs, .n = 1};
+    struct rec_observation obs[3] = {
+        {.role = OBS_RESULT, .status = OBS_ST_FINAL, .code = {&code, 1, {0}}, .value = {.type = REC_V_TEXT, .text = SPAN_LIT("Detected")}},
+        {.role = OBS_RESULT, .status = OBS_ST_PRELIMINARY, .code = {&code, 1, {0}}, .value = {.type = REC_V_NUMBER, .text = SPAN_LIT("0.7"), .num1 = SPAN_LIT("0.7")},
+         .unit = {.code = SPAN_LIT("g/L")}, .analysed_at = {.v = SPAN_LIT("2026-05-06T10:30:00"), .zone = SPAN_LIT("+02:00"), .prec = 'S'}},
+        {.role = OBS_PART, .status = OBS_ST_FINAL},
+    };
+    struct record r = {.message = &m, .observations = obs, .n = 3, .patient = {.birth_date = {.v = SPAN_LIT("2021-05"), .prec = 'M'}, .is_present = true},
+                       .specimen = {.id = SPAN_LIT("S-2026-1"), .collected_at = {.v = SPAN_LIT("2026-05-04"), .prec = 'D'}}};
     struct arena *a = arena_new(1 << 20);
     struct rule_trace t = {.a = a};
     struct rule_result out;
     struct err e = ERR_INIT;
-    if (rule_run(c->rules, &r, &obs, a, &out, &t, &e) == 0 && out.action == RULE_SEND_LAB && !out.writer)
-        abort();
+    for (size_t i = 0; i < 2; i++)
+        if (rule_run(c->rules, &r, &obs[i], a, &out, &t, &e) == 0 && out.action == RULE_SEND_LAB && !out.writer)
+            abort();
     arena_free(a);
 }
 
@@ -101,7 +108,7 @@ static uint64_t next(void)
 /* A few bytes changed, cut, doubled, or a word of the grammar put in. */
 static size_t mutate(uint8_t *p, size_t n, size_t room)
 {
-    static const char *const words[] = {"{", "}", "\"", "\n", "when ", "in ", "tests ", "(", ")", "~ /a(/", "->", ",", "and ", "not ", "16MB", "route ", "\\", "#", ";", "set lab.", "\xff", "\"\"", "= ", "1e9999"};
+    static const char *const words[] = {"{", "}", "\"", "\n", "when ", "in ", "tests ", "(", ")", "~ /a(/", "->", ",", "and ", "not ", "16MB", "route ", "\\", "#", ";", "set lab.", "if ", "} else {", "for each observation {", "any observation where ", "this.", "+ 2d ", "note \"{", "\xff", "\"\"", "= ", "1e9999"};
     for (uint64_t k = next() % 4 + 1; k && n; k--) {
         size_t at = (size_t)(next() % n), len = (size_t)(next() % 40);
         const char *w = words[next() % (sizeof words / sizeof words[0])];
