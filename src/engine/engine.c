@@ -331,7 +331,7 @@ int engine_run(struct engine *g)
     int64_t idle_at = 0;
     log_hold();
     while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE)) {
-        int64_t now = clock_now_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
+        int64_t now = clock_now_us(), mono = clock_mono_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
         if (due >= 0 && due - now < wait)
             wait = due > now ? due - now : 0;
         if (again_is_pending(g) && may_dispatch(g))
