@@ -119,6 +119,64 @@ static void make_body(struct buf *b, const struct lab_result *given, struct span
     buf_addc(b, '}');
 }
 
+/* Past a string whose opening quote p stands on; NULL: it does not end. */
+static const char *skip_string(const char *p, bool *has_escape)
+{
+    for (p++; *p && *p != '"'; p++)
+        if (*p == '\\') {
+            *has_escape = true;
+            if (!*++p)
+                return NULL;
+        }
+    return *p ? p + 1 : NULL;
+}
+
+/* Past a value, to the comma or brace of the object around it; NULL: damaged. */
+static const char *skip_value(const char *p)
+{
+    bool ignored;
+    for (int depth = 0; *p; ) {
+        if (*p == '"') {
+            p = skip_string(p, &ignored);
+            if (!p)
+                return NULL;
+            continue;
+        }
+        if (depth == 0 && (*p == ',' || *p == '}'))
+            return p;
+        depth += *p == '{' || *p == '[';
+        depth -= *p == '}' || *p == ']';
+        p++;
+    }
+    return NULL;
+}
+
+bool godata_body_text(const char *body, const char *key, struct span *out)
+{
+    const char *p = body;
+    size_t n = strlen(key);
+    *out = SPAN_ABSENT;
+    if (!p || *p != '{')
+        return false;
+    while (p && (*p == '{' || *p == ',') && p[1] == '"') {
+        const char *name = p + 2;
+        bool has_escape = false, is_text;
+        p = skip_string(p + 1, &has_escape);
+        if (!p || *p != ':')
+            return false;
+        is_text = p[1] == '"';
+        bool is_it = (size_t)(p - 1 - name) == n && memcmp(name, key, n) == 0;
+        const char *value = p + 1;
+        has_escape = false;
+        p = is_text ? skip_string(value, &has_escape) : skip_value(value);
+        if (is_it && p && is_text && !has_escape)
+            *out = span_make(value + 1, (size_t)(p - value) - 2);
+        if (is_it)
+            return p && !has_escape;
+    }
+    return p && (*p == '}' || (p[0] == '{' && p[1] == '}'));
+}
+
 static bool is_digits_at(struct span s, const char *shape)
 {
     size_t i = 0;

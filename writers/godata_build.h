@@ -18,6 +18,9 @@ int godata_build(const void *options, const struct record *r, const struct rec_o
  * of `match` it can be found by. */
 size_t godata_build_who(struct buf *b, const struct godata_options *o, const struct record *r, struct span sample_day, const struct person_data *fresh,
                         bool has_body);
+/* The text of a top-level member of a body that godata_build() made, without parsing it: a view. false: it has escapes or this is no such body,
+ * so it must be parsed. Absent when there is no such member or it is no text. */
+bool godata_body_text(const char *body, const char *key, struct span *out);
 /* Is this value safe in a Go.Data filter? Date-looking text and operator words never match there as text (STANDARDS 8.4). */
 bool godata_is_searchable(struct span value);
 #endif

@@ -64,7 +64,8 @@ int64_t godata_mirror_seen_us(const struct godata_mirror *m)
 
 void godata_mirror_want(struct godata_mirror *m, int64_t now_us)
 {
-    m->want_us = now_us;
+    if (now_us > m->want_us)
+        m->want_us = now_us;
 }
 
 void godata_page_clear(struct godata_page *p)

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "godata_answers.h"
+#include "godata_fresh.h"
 #include "godata_mirror.h"
 #include "godata_permit.h"
 #include "godata_reply.h"
@@ -64,6 +65,7 @@ struct writer {
     char missing[400];                      /* of them, by name */
 
     struct godata_mirror *mirror;
+    struct godata_fresh *fresh;             /* beside it */
     int64_t ready_us;                       /* first time that nothing was missing */
 
     const char *reason;                     /* static word; NULL: no pause */
@@ -273,9 +275,26 @@ static char *dup_or_null(const char *s)
     return s ? xstrdup(s) : NULL;
 }
 
+/* Are all reference codes that stand anywhere in the body known and active, with nothing in it that needs a closer look? */
+static bool has_known_codes_only(const struct writer *w, const char *body)
+{
+    static const char start[] = "\"" GODATA_PREFIX;
+    if (!body || strstr(body, "\"questionnaireAnswers\"") || strstr(body, "\"sequence\""))
+        return false;
+    for (const char *p = strstr(body, start); p; p = strstr(p, start)) {
+        size_t n = strcspn(++p, "\"\\");
+        if (p[n] != '"' || !json_is_true(json_object_getn(w->codes, p, n)))
+            return false;
+        p += n;
+    }
+    return true;
+}
+
 /* Is the code that a field of the body names known and active? Fields that an update leaves as they are do not count. */
 static void check_codes(const struct writer *w, const char *body_text, const char *last_text, struct godata_armed *a)
 {
+    if (has_known_codes_only(w, body_text))
+        return;
     json_t *body = json_loads(body_text ? body_text : "{}", 0, NULL), *last = last_text ? json_loads(last_text, 0, NULL) : NULL;
     for (size_t i = 0; i < lab_fields_n && !a->unwritable; i++) {
         const char *code = json_string_value(json_object_get(body, lab_fields[i].godata));
@@ -673,6 +692,7 @@ int godata_open(struct writer **out, const char *name, const void *options, cons
     w->o = options;
     if (mem)
         w->mem = *mem;
+    w->fresh = godata_fresh_new();
     w->mirror = godata_mirror_open(w->mem.store, w->name, w->o);
     *out = w;
     return 0;
@@ -699,6 +719,7 @@ void godata_close(struct writer *w)
     json_decref(w->codes);
     json_decref(w->permissions);
     godata_mirror_close(w->mirror);
+    godata_fresh_free(w->fresh);
     json_decref(w->questions);
     free(w->name);
     free(w);
@@ -717,6 +738,7 @@ int godata_session_mirror_run(struct writer *w, enum writer_mirror what, int64_t
 /* ---- for the other files of the writer ---- */
 
 struct godata_mirror *godata_session_mirror(struct writer *w) { return w->mirror; }
+struct godata_fresh *godata_session_fresh(struct writer *w) { return w->fresh; }
 const struct godata_options *godata_session_options(const struct writer *w) { return w->o; }
 int64_t godata_session_ready_us(const struct writer *w) { return w->ready_us; }
 bool godata_session_shows_contacts(const struct writer *w) { return w->is_contact_results_active || w->o->contact_results; }

@@ -16,7 +16,8 @@
 #include <string.h>
 
 #include "clock.h"
-#include "godata_mirror.h"
+#include "godata_build.h"
+#include "godata_fresh.h"
 #include "godata_notes.h"
 #include "godata_reply.h"
 #include "godata_session.h"
@@ -27,6 +28,7 @@
 #define MATCH_FRESH_US (120 * SECOND_US)
 #define WRITE_FRESH_US (20 * SECOND_US)
 #define LOAD_PATIENCE_US (300 * SECOND_US)  /* so long deliveries wait for the first load; then each asks for itself */
+#define FRESH_MARGIN_US (5 * SECOND_US)     /* between the end of a write and the start of the round that shows it for sure */
 #define EVIDENCE_MAX ((size_t)64 << 10)
 
 const char *const godata_whose_reasons[] = {"NO_MATCH", "AMBIGUOUS_PERSON", "IDENTITY_CONFLICT", "CONTACT_OF_CONTACT", "CONTACT_RESULTS_OFF", "PERSON_GONE",
@@ -97,15 +99,30 @@ bool godata_whose_is_near(struct span ours, struct span theirs, int64_t window_u
     return apart <= window_us / (86400 * SECOND_US);
 }
 
-/* The persons whose known results carry our sample id, near enough in time. -1: the store cannot be read. */
-static int add_sample(struct godata_whose *x, struct godata_mirror *m, const struct godata_options *o, int64_t now_us)
+/* A person whose known result carries our sample id, when it is near enough in time. */
+static void add_sample_person(struct godata_whose *x, const struct godata_mirror_lab *lab, struct span day, int64_t window_us)
 {
     struct godata_subject *s = &x->subject;
+    struct span theirs = lab->sample_day[0] ? span_of(lab->sample_day) : span_of(lab->created_at);
+    if (s->n_sample_persons == GODATA_SAMPLE_PERSONS_MAX || x->n_rooms == GODATA_WHOSE_ROOMS || !godata_whose_is_near(day, theirs, window_us))
+        return;
+    for (size_t k = 0; k < s->n_sample_persons; k++)
+        if (span_is(x->persons[k], lab->person_id))
+            return;
+    x->rooms[x->n_rooms] = xstrdup(lab->person_id);     /* the rows live until the next look */
+    x->persons[s->n_sample_persons++] = span_of(x->rooms[x->n_rooms++]);
+}
+
+/* -1: the store cannot be read. */
+static int add_sample(struct godata_whose *x, struct writer *w, int64_t now_us)
+{
+    const struct godata_options *o = godata_session_options(w);
+    struct godata_subject *s = &x->subject;
     struct span sample = godata_json_text(x->who, "sample"), day = godata_json_text(x->who, "sample_day");
-    const struct godata_mirror_lab *v = NULL;
+    const struct godata_mirror_lab *v = NULL, *lab;
     struct err e = ERR_INIT;
     char today[32];
-    size_t n = 0;
+    size_t n = 0, at = 0;
     if (!span_has(sample) || !godata_options_match(o, GODATA_BY_SAMPLE, NULL))
         return 0;
     s->sample = sample;
@@ -114,18 +131,12 @@ static int add_sample(struct godata_whose *x, struct godata_mirror *m, const str
         clock_format_iso(now_us, today, sizeof today);
         day = span_of(today);
     }
-    if (godata_mirror_labs_of_sample(m, sample, &v, &n, &e))
+    if (godata_mirror_labs_of_sample(godata_session_mirror(w), sample, &v, &n, &e))
         return -1;
-    for (size_t i = 0; i < n && s->n_sample_persons < GODATA_SAMPLE_PERSONS_MAX; i++) {
-        struct span theirs = v[i].sample_day[0] ? span_of(v[i].sample_day) : span_of(v[i].created_at), id = span_of(v[i].person_id);
-        bool is_new = godata_whose_is_near(day, theirs, o->sample_window_us);
-        for (size_t k = 0; k < s->n_sample_persons && is_new; k++)
-            is_new = !span_eq(x->persons[k], id);
-        if (!is_new || x->n_rooms == GODATA_KEYS_MAX)
-            continue;
-        x->rooms[x->n_rooms] = xstrdup(v[i].person_id); /* the rows live until the next look */
-        x->persons[s->n_sample_persons++] = span_of(x->rooms[x->n_rooms++]);
-    }
+    for (size_t i = 0; i < n; i++)
+        add_sample_person(x, &v[i], day, o->sample_window_us);
+    while ((lab = godata_fresh_of_sample(godata_session_fresh(w), sample, &at)) != NULL)
+        add_sample_person(x, lab, day, o->sample_window_us);
     return 0;
 }
 
@@ -282,7 +293,7 @@ static bool is_usable(struct writer *w, const struct delivery *d, int64_t now_us
     bool was_gone = strcmp(d->reason, "PERSON_GONE") == 0 && seen_us <= d->updated_us;
     if (godata_mirror_is_loaded(m) && now_us - seen_us < MATCH_FRESH_US && now_us >= seen_us && !was_gone)
         return true;
-    godata_mirror_want(m, now_us);
+    godata_mirror_want(m, was_gone ? d->updated_us + 1 : seen_us + 1);     /* a round that began since will do */
     bool is_patient = now_us - godata_session_ready_us(w) < LOAD_PATIENCE_US && godata_mirror_is_possible(m);
     out->state = is_patient || (godata_mirror_is_loaded(m) && was_gone) ? MATCH_WAIT : MATCH_ASK;
     return false;
@@ -298,7 +309,7 @@ void godata_whose_match(struct writer *w, const struct delivery *d, enum match_d
     if (!is_usable(w, d, now_us, out))
         return;
     godata_whose_init(&x, o, d->who);
-    if (add_sample(&x, mirror, o, now_us)) {
+    if (add_sample(&x, w, now_us)) {
         out->state = MATCH_WAIT;
         godata_whose_clear(&x);
         return;
@@ -334,69 +345,89 @@ void godata_whose_match(struct writer *w, const struct delivery *d, enum match_d
 
 /* ---- before a create ---- */
 
-static bool is_same_test(const struct godata_mirror_lab *lab, const json_t *body)
+/* A field of our own frozen body; room is for those that have to be unescaped. */
+static struct span body_text(const char *body, const char *field, char room[512])
 {
-    return span_eq(span_of(lab->sample), godata_json_text(body, "sampleIdentifier")) && span_eq(span_of(lab->tested_for), godata_json_text(body, "testedFor")) &&
-           span_eq(span_of(lab->test_type), godata_json_text(body, "testType"));
+    struct span v;
+    if (godata_body_text(body, field, &v))
+        return v;
+    json_t *o = json_loads(body ? body : "", 0, NULL);
+    v = godata_json_text(o, field);
+    v = span_cut(v, 0, 511);
+    memcpy(room, v.n ? v.p : "", v.n);
+    json_decref(o);
+    return span_make(room, v.n);
+}
+
+struct test { struct span sample, tested_for, test_type; char rooms[3][512]; };
+
+static void test_init(struct test *t, const char *body)
+{
+    t->sample = body_text(body, "sampleIdentifier", t->rooms[0]);
+    t->tested_for = body_text(body, "testedFor", t->rooms[1]);
+    t->test_type = body_text(body, "testType", t->rooms[2]);
+}
+
+static bool is_text(const char *theirs, struct span ours)
+{
+    return strlen(theirs) == ours.n && (ours.n == 0 || memcmp(theirs, ours.p, ours.n) == 0);
+}
+
+static bool concerns(const struct godata_mirror_lab *lab, const struct delivery *d, const struct test *t)
+{
+    return strncmp(lab->k, d->result_key, GODATA_K_MAX) == 0 ||
+           (is_text(lab->sample, t->sample) && is_text(lab->tested_for, t->tested_for) && is_text(lab->test_type, t->test_type));
 }
 
 bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t now_us)
 {
     struct godata_mirror *m = godata_session_mirror(w);
-    const struct godata_mirror_lab *v = NULL;
+    struct godata_fresh *fresh = godata_session_fresh(w);
+    const struct godata_mirror_lab *v = NULL, *lab;
     struct err e = ERR_INIT;
-    size_t n = 0;
-    int64_t age_us = now_us - godata_mirror_seen_us(m);
+    struct test t;
+    size_t n = 0, at = 0;
+    int64_t seen_us = godata_mirror_seen_us(m), age_us = now_us - seen_us;
     if (age_us > WRITE_FRESH_US / 2 || age_us < 0)
-        godata_mirror_want(m, now_us);
-    if (!godata_mirror_is_loaded(m) || age_us > WRITE_FRESH_US || age_us < 0)
+        godata_mirror_want(m, seen_us + 1);
+    godata_fresh_prune(fresh, seen_us - FRESH_MARGIN_US);
+    if (!godata_mirror_is_loaded(m) || age_us > WRITE_FRESH_US || age_us < 0 || !godata_fresh_is_whole(fresh))
         return true;
     if (strcmp(d->person_type, "case") != 0 && !godata_session_mirrors_contacts(w))
         return true;                        /* the list of results does not show contacts' */
     if (godata_mirror_labs_of_person(m, span_of(d->person_id), &v, &n, &e))
         return true;
-    if (n == 0)
-        return false;
-    json_t *body = json_loads(d->body, 0, NULL);
-    bool must = body == NULL;
-    for (size_t i = 0; i < n && !must; i++)
-        must = strncmp(v[i].k, d->result_key, GODATA_K_MAX) == 0 || is_same_test(&v[i], body);
-    json_decref(body);
-    return must;
-}
-
-static const char *text_of(const json_t *o, const char *field)
-{
-    const char *s = json_string_value(json_object_get(o, field));
-    return s ? s : "";
+    test_init(&t, d->body);
+    for (size_t i = 0; i < n; i++)
+        if (concerns(&v[i], d, &t))
+            return true;
+    while ((lab = godata_fresh_of_person(fresh, span_of(d->person_id), &at)) != NULL)
+        if (concerns(lab, d, &t))
+            return true;
+    return false;
 }
 
 void godata_whose_written(struct writer *w, const struct task *t)
 {
-    struct godata_mirror *m = godata_session_mirror(w);
-    struct err e = ERR_INIT;
-    int rc = 0;
-    if (t->verdict != VERDICT_DELIVERED)
+    char k[GODATA_K_MAX + 1] = "", today[32], day[11] = "", room[512], text[3][512];
+    struct test test;
+    if (t->verdict != VERDICT_DELIVERED || t->step != STEP_CREATE || !t->created_id || !t->person_id)
         return;
-    if (t->step == STEP_REMOVE && !t->reason)
-        rc = godata_mirror_drop_lab(m, span_of(t->remote_id), &e);
-    if (t->step == STEP_CREATE && t->created_id) {
-        json_t *body = json_loads(t->body ? t->body : "{}", 0, NULL);
-        char k[GODATA_K_MAX + 1] = "", today[32], day[11] = "";
-        (void)snprintf(k, sizeof k, "%s", t->result_key ? t->result_key : "");
-        (void)snprintf(day, sizeof day, "%s", text_of(body, "dateSampleTaken"));
-        clock_format_iso(t->ended_us, today, sizeof today);
-        struct godata_mirror_lab lab = {.id = t->created_id, .person_id = t->person_id, .person_type = t->found_type ? t->found_type : t->person_type,
-                                        .sample = text_of(body, "sampleIdentifier"), .tested_for = text_of(body, "testedFor"), .test_type = text_of(body, "testType"),
-                                        .result = text_of(body, "result"), .k = k, .sample_day = day, .created_at = today};
-        rc = godata_mirror_put_lab(m, &lab, &e);
-        json_decref(body);
-    }
-    if (rc)
-        log_err(LOG_ERROR, "cannot note in the mirror what was written", &e);
+    test_init(&test, t->body);
+    const struct span v[3] = {test.sample, test.tested_for, test.test_type};
+    for (size_t i = 0; i < 3; i++)
+        (void)snprintf(text[i], sizeof text[i], "%.*s", (int)v[i].n, v[i].n ? v[i].p : "");
+    struct span taken = body_text(t->body, "dateSampleTaken", room);
+    (void)snprintf(k, sizeof k, "%s", t->result_key ? t->result_key : "");
+    (void)snprintf(day, sizeof day, "%.*s", (int)taken.n, taken.n ? taken.p : "");
+    clock_format_iso(t->ended_us, today, sizeof today);
+    struct godata_mirror_lab lab = {.id = t->created_id, .person_id = t->person_id, .person_type = t->found_type ? t->found_type : t->person_type,
+                                    .sample = text[0], .tested_for = text[1], .test_type = text[2], .result = "", .k = k, .sample_day = day, .created_at = today};
+    (void)godata_fresh_put(godata_session_fresh(w), &lab, t->ended_us);
 }
 
 uint64_t godata_whose_changes(const struct writer *w)
 {
-    return godata_mirror_changes(godata_session_mirror((struct writer *)(uintptr_t)w));
+    struct writer *x = (struct writer *)(uintptr_t)w;
+    return godata_mirror_changes(godata_session_mirror(x)) + godata_fresh_written(godata_session_fresh(x));
 }

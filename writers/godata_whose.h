@@ -9,12 +9,13 @@
 #include "godata_person.h"
 
 #define GODATA_SAMPLE_PERSONS_MAX 16
+#define GODATA_WHOSE_ROOMS (GODATA_KEYS_MAX + GODATA_SAMPLE_PERSONS_MAX)
 
 /* What a message says, ready for godata_people_match(). Spans live in `who` and in `rooms`. */
 struct godata_whose {
     json_t *who;
     struct godata_person_key keys[GODATA_KEYS_MAX];
-    char *rooms[GODATA_KEYS_MAX];
+    char *rooms[GODATA_WHOSE_ROOMS];
     size_t n_rooms;
     struct span persons[GODATA_SAMPLE_PERSONS_MAX];
     struct godata_subject subject;

@@ -17,13 +17,13 @@
 
 #define PAGE 32                     /* held deliveries read at once */
 #define WHOLE_EVERY_US 5000000LL
-#define WHOLE_SHARE 10
+#define SHARE 10                    /* passes take a tenth of the time at most */
 
 struct rematch {
     uint64_t seen;                  /* the writer's changes that a pass has begun to look at */
     bool has_seen, is_running, is_whole, wants_whole;
     size_t reason;                  /* place in match_reasons */
-    int64_t after_id, spent_us, next_whole_us;
+    int64_t after_id, spent_us, next_us, next_whole_us;
 };
 
 void dispatch_set_person(struct writer_run *w, struct delivery *d, const char *id, const char *type)
@@ -151,7 +151,9 @@ bool match_is_pending(const struct writer_run *w, int64_t now)
     const struct rematch *r = w->rematch;
     if (!w->conf->ops->match || w->last_mode != WRITER_READY)
         return false;
-    return w->is_match_late || !r || !r->has_seen || r->is_running || r->seen != w->conf->ops->changes(w->w) || (r->wants_whole && now >= r->next_whole_us);
+    if (w->is_match_late || !r || !r->has_seen || r->is_running)
+        return true;
+    return now >= r->next_us && (r->seen != w->conf->ops->changes(w->w) || (r->wants_whole && now >= r->next_whole_us));
 }
 
 static void start_pass(struct writer_run *w, int64_t now)
@@ -167,9 +169,9 @@ static void start_pass(struct writer_run *w, int64_t now)
 
 static void end_pass(struct rematch *r, int64_t now)
 {
-    r->is_running = false;
+    r->next_us = now + r->spent_us * SHARE;
     if (r->is_whole)
-        r->next_whole_us = now + (r->spent_us * WHOLE_SHARE > WHOLE_EVERY_US ? r->spent_us * WHOLE_SHARE : WHOLE_EVERY_US);
+        r->next_whole_us = now + (r->spent_us * SHARE > WHOLE_EVERY_US ? r->spent_us * SHARE : WHOLE_EVERY_US);
 }
 
 int match_again(struct engine *g, struct writer_run *w, int64_t now, struct err *e)
@@ -183,7 +185,7 @@ int match_again(struct engine *g, struct writer_run *w, int64_t now, struct err 
     if (!match_is_pending(w, now))
         return 0;
     if (r->next_whole_us > now + 3600 * 1000000LL)
-        r->next_whole_us = now;     /* the clock was set back */
+        r->next_us = r->next_whole_us = now;    /* the clock was set back */
     if (!r->is_running)
         start_pass(w, now);
     while (r->is_running && clock_mono_us() < until) {
@@ -192,7 +194,7 @@ int match_again(struct engine *g, struct writer_run *w, int64_t now, struct err 
         size_t n = 0;
         int rc = 0;
         if (!reason) {
-            end_pass(r, now);
+            r->is_running = false;
             break;
         }
         if (store_find_held(g->env.store, w->conf->name, reason, r->after_id, PAGE, &v, &n, e))
@@ -210,6 +212,8 @@ int match_again(struct engine *g, struct writer_run *w, int64_t now, struct err 
         }
     }
     r->spent_us += clock_mono_us() - began;
+    if (!r->is_running)
+        end_pass(r, now);
     return 0;
 }
 
