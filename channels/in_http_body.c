@@ -41,15 +41,16 @@ static void add_path(struct buf *b, bool is_xml, const char *path)
             buf_addc(b, *path);
 }
 
-static const struct { const char *type; bool has_update; } resources[] = {{"Bundle", false}, {"DiagnosticReport", true}, {"Observation", true}};
+static const struct { const char *type; bool has_update; } resources[] = {{"Bundle", false}, {"DiagnosticReport", true}, {"Observation", true}, {"Patient", true}};
+#define RESOURCES (sizeof resources / sizeof resources[0])
 
-static void capabilities_json(struct buf *b, const char *base)
+static void capabilities_json(struct buf *b, const char *base, size_t n)
 {
     buf_adds(b, "{\"resourceType\":\"CapabilityStatement\",\"status\":\"active\",\"date\":\"2026-11-21\",\"kind\":\"instance\",\"software\":{\"name\":\"labrelay\"},"
                 "\"implementation\":{\"description\":\"Takes laboratory results in; nothing is kept to be read. Base path: ");
     add_path(b, false, base);
     buf_adds(b, "\"},\"fhirVersion\":\"4.0.1\",\"format\":[\"json\",\"xml\"],\"rest\":[{\"mode\":\"server\",\"resource\":[");
-    for (size_t i = 0; i < sizeof resources / sizeof resources[0]; i++) {
+    for (size_t i = 0; i < n; i++) {
         buf_addf(b, "%s{\"type\":\"%s\",\"interaction\":[{\"code\":\"create\"}%s],\"versioning\":\"no-version\",\"conditionalCreate\":true", i ? "," : "", resources[i].type,
                  resources[i].has_update ? ",{\"code\":\"update\"}" : "");
         buf_adds(b, resources[i].has_update ? ",\"updateCreate\":true,\"conditionalUpdate\":true}" : ",\"updateCreate\":false,\"conditionalUpdate\":false}");
@@ -58,14 +59,14 @@ static void capabilities_json(struct buf *b, const char *base)
                 "\"definition\":\"http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message\"}]}]}");
 }
 
-static void capabilities_xml(struct buf *b, const char *base)
+static void capabilities_xml(struct buf *b, const char *base, size_t n)
 {
     buf_adds(b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CapabilityStatement xmlns=\"http://hl7.org/fhir\"><status value=\"active\"/><date value=\"2026-11-21\"/>"
                 "<kind value=\"instance\"/><software><name value=\"labrelay\"/></software><implementation>"
                 "<description value=\"Takes laboratory results in; nothing is kept to be read. Base path: ");
     add_path(b, true, base);
     buf_adds(b, "\"/></implementation><fhirVersion value=\"4.0.1\"/><format value=\"json\"/><format value=\"xml\"/><rest><mode value=\"server\"/>");
-    for (size_t i = 0; i < sizeof resources / sizeof resources[0]; i++) {
+    for (size_t i = 0; i < n; i++) {
         buf_addf(b, "<resource><type value=\"%s\"/><interaction><code value=\"create\"/></interaction>%s<versioning value=\"no-version\"/>", resources[i].type,
                  resources[i].has_update ? "<interaction><code value=\"update\"/></interaction>" : "");
         buf_addf(b, "<updateCreate value=\"%s\"/><conditionalCreate value=\"true\"/><conditionalUpdate value=\"%s\"/></resource>", resources[i].has_update ? "true" : "false",
@@ -75,12 +76,12 @@ static void capabilities_xml(struct buf *b, const char *base)
                 "<definition value=\"http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message\"/></operation></rest></CapabilityStatement>");
 }
 
-void http_capabilities(struct buf *b, bool is_xml, const char *base)
+void http_capabilities(struct buf *b, bool is_xml, bool takes_persons, const char *base)
 {
     if (is_xml)
-        capabilities_xml(b, base);
+        capabilities_xml(b, base, takes_persons ? RESOURCES : RESOURCES - 1);
     else
-        capabilities_json(b, base);
+        capabilities_json(b, base, takes_persons ? RESOURCES : RESOURCES - 1);
 }
 
 static bool is_issue(const struct reply *r, const char *word)

@@ -177,7 +177,7 @@ static void say_metadata(struct http_conn *c)
     unsigned char sum[TEXT_SHA256_BYTES];
     char hex[2 * TEXT_SHA256_BYTES + 1], tag[64];
     buf_init(&b, 65536);
-    http_capabilities(&b, c->plan.is_xml, c->l->o->path);
+    http_capabilities(&b, c->plan.is_xml, c->r.q.takes_persons, c->l->o->path);
     text_sha256(b.p, b.n, sum);
     text_hex(sum, 8, hex);
     (void)snprintf(tag, sizeof tag, "W/\"%.16s\"", hex);
@@ -343,6 +343,7 @@ static bool take_head(struct http_conn *c)
 {
     struct listener *l = c->l;
     const struct http_request *q = &c->r.q;
+    c->r.q.takes_persons = l->env.takes_persons && l->env.takes_persons(l->env.name);
     http_route(l->o, &l->secrets, q, &c->plan);
     c->is_planned = true;
     c->is_last = c->is_last || q->is_close;

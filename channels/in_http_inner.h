@@ -51,7 +51,7 @@ void http_route(const struct http_options *o, const struct http_secrets *secrets
 
 /* ---- in_http_body.c: pure ---- */
 void http_outcome(struct buf *b, bool is_xml, const char *severity, const char *issue, const char *text);
-void http_capabilities(struct buf *b, bool is_xml, const char *base);
+void http_capabilities(struct buf *b, bool is_xml, bool takes_persons, const char *base);
 const char *http_reason(int status);
 /* What a good or bad reply of the engine means for FHIR. */
 int  http_status_of(const struct http_plan *p, const struct reply *r);

@@ -19,6 +19,7 @@ struct http_request {                   /* spans into the reader's head; until h
     size_t n_fields;
     uint64_t length;
     bool has_length, is_chunked, is_close, expects_continue;
+    bool takes_persons;                 /* not of the sender: a route sends what comes in at [base]/Patient */
 };
 
 enum http_event {

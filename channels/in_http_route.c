@@ -226,8 +226,10 @@ static bool is_id(struct span s)
     return s.n > 0 && s.n <= 64;
 }
 
-static const char *type_named(struct span s)
+static const char *type_named(const struct http_request *q, struct span s)
 {
+    if (q->takes_persons && span_is(s, "Patient"))
+        return "Patient";
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (span_is(s, types[i]))
             return types[i];
@@ -325,7 +327,7 @@ static void route_fhir(const struct http_request *q, struct span rest, struct ht
         say(p, 404, "not-found", "There is nothing here");
         return;
     }
-    const char *type = type_named(span_of(name));
+    const char *type = type_named(q, span_of(name));
     if (!has_second && strcmp(name, "$process-message") == 0)
         route_process(q, p);
     else if (has_second && !all.n && strcmp(name, "_async") == 0)

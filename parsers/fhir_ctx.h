@@ -144,5 +144,7 @@ bool fhir_observations_number(struct fhir_ctx *x, struct rec_observation *v, siz
 /* Records of all reports and of what belongs to none; into x->records. False: arena full. */
 bool fhir_reports_read(struct fhir_ctx *x);
 void fhir_specimen_read(struct fhir_ctx *x, const struct fhir_res *specimen, struct rec_specimen *out);
+/* Patients of a message without results (fhir_persons.c), into out->persons. False: arena full. */
+bool fhir_persons_read(struct fhir_ctx *x, struct parsed *out);
 void fhir_message_read(struct fhir_ctx *x, struct span raw);
 #endif

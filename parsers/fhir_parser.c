@@ -143,6 +143,23 @@ static unsigned count_observations(const struct fhir_ctx *x)
     return n;
 }
 
+/* Taken only for its persons. */
+static bool is_patient(const struct fhir_node *root)
+{
+    return (root->flags & FHIR_RESOURCE) && span_is(root->text, "Patient");
+}
+
+/* What a lone Patient is where no route sends persons: whatever was found in it, it is not taken. */
+static void refuse_patient(struct fhir_ctx *x)
+{
+    x->errors = x->notices = NULL;
+    x->n_errors = x->cap_errors = x->n_notices = x->cap_notices = 0;
+    x->at = NULL;
+    x->is_reading = false;
+    x->is_rejected = true;
+    fhir_error(x, "not-supported", x->tree->root, NULL, "Only Bundle, DiagnosticReport and Observation are read by themselves");
+}
+
 static bool check_root(struct fhir_ctx *x)
 {
     const struct fhir_node *root = x->tree->root, *first = fhir_get(fhir_get(root, "entry"), "resource");
@@ -150,7 +167,7 @@ static bool check_root(struct fhir_ctx *x)
         fhir_error(x, "structure", NULL, NULL, "There is no resourceType: this is no FHIR resource");
         return false;
     }
-    if (span_is(root->text, "DiagnosticReport") || span_is(root->text, "Observation"))
+    if (span_is(root->text, "DiagnosticReport") || span_is(root->text, "Observation") || is_patient(root))
         return true;
     if (!span_is(root->text, "Bundle")) {
         x->is_rejected = true;
@@ -210,6 +227,10 @@ static int read_message(struct arena *a, const struct fhir_options *o, const str
     x->at = NULL;
     if (is_read && !x->is_refused && !fhir_reports_read(x))
         return -1;
+    if (is_read && x->n_records == 0 && count_observations(x) == 0 && !fhir_persons_read(x, out))
+        return -1;
+    if (is_patient(tree->root))
+        refuse_patient(x);
     if (!x->is_refused) {
         out->records = x->records;
         out->n_records = x->n_records;

@@ -244,7 +244,7 @@ static unsigned no_match_flags(const struct godata_options *o, const struct reco
     case NO_MATCH_CREATE_CASE:
     case NO_MATCH_CREATE_CONTACT: break;
     }
-    if (!p || godata_case_is_named(o, &r->patient))
+    if (!p || (godata_case_is_named(o, &r->patient) && !p->is_ordered))
         return 0;
     *fresh = *p;
     fresh->kind = n == NO_MATCH_CREATE_CONTACT ? PERSON_CONTACT : PERSON_CASE;

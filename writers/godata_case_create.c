@@ -292,6 +292,9 @@ static void post(struct task *t, struct http_client *http, const json_t *who, co
     } else if (r.status >= 200 && r.status < 300 && span_is(godata_json_text(r.json, "id"), id)) {
         finish_found(t, id, type);
         t->created_id = xstrdup(id);
+        struct godata_news *n = xcalloc(1, sizeof *n);
+        n->person = json_incref(r.json);
+        t->answer = n;
     } else if (r.status == 409) {           /* two took the same visual id at one moment */
         godata_finish(t, VERDICT_RETRY_LATER, "HTTP_409", "the visual id was taken at the same moment");
     } else {

@@ -360,6 +360,7 @@ void godata_disarm(struct task *t)
         json_decref(n->questions);
         json_decref(n->rows);
         json_decref(n->permissions);
+        json_decref(n->person);
         free(n);
     }
     t->armed = NULL;
@@ -636,6 +637,15 @@ static void alarm_log(struct writer *w, const struct task *t, const char *event,
     log_event(LOG_ERROR, event, log_word("writer", w->name), log_id("delivery", 'd', t->delivery_id), log_text("detail", t->detail ? t->detail : ""));
 }
 
+/* One that was just created is known before the next poll: the other results of the person find it without a request. */
+static void learn_person(struct writer *w, const struct task *t)
+{
+    const struct godata_news *n = t->answer;
+    struct err e = ERR_INIT;
+    if (n && n->person && t->found_type && godata_mirror_is_loaded(w->mirror) && godata_mirror_put_person(w->mirror, n->person, t->found_type, &e) != 0)
+        log_err(LOG_ERROR, "cannot keep a person of the mirror", &e);
+}
+
 static void settle_step(struct writer *w, struct task *t, int64_t now_us)
 {
     const struct godata_armed *a = t->armed;
@@ -664,6 +674,8 @@ static void settle_step(struct writer *w, struct task *t, int64_t now_us)
         return;
     case VERDICT_DELIVERED:
         w->backoff_us = 0;
+        if (t->step == STEP_PERSON)
+            learn_person(w, t);
         if (strcmp(reason, "DUPLICATE_K") == 0) {
             w->alarmed_us = 0;
             alarm_log(w, t, "double result in go.data", now_us);

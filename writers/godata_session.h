@@ -37,6 +37,7 @@ struct godata_news {                    /* what a chore learnt; owned by the tas
     json_t *codes;                      /* object: id -> active (boolean) */
     json_t *questions;                  /* object: variable -> type, of the outbreak's labResultsTemplate */
     json_t *rows;                       /* of a page */
+    json_t *person;                     /* just created, as Go.Data shows it */
     int64_t date_us;                    /* the server's clock then; 0: not said */
 };
 

@@ -68,6 +68,7 @@ void engine_set_loop(struct engine *g, struct loop *loop)
 {
     g->env.loop = loop;
     watch_tell_loop(g);
+    person_tell_loop(g);
 }
 
 void engine_stop(struct engine *g)

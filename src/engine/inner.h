@@ -197,6 +197,10 @@ void dispatch_set_person(struct writer_run *w, struct delivery *d, const char *i
 
 /* person.c: deliveries of the persons of an accepted message, one per person; *deliveries counts up. */
 int  person_deliver(struct engine *g, struct pending_frame *pf, const struct parsed *p, int64_t message_id, unsigned *deliveries, struct err *e);
+/* Which listeners take messages that only tell of persons. */
+void person_tell_loop(struct engine *g);
+/* {"do":"create-person","id":N,"type":"case"|"contact","by":…,"why":…}: a held delivery goes on by creating its person. Answer as release; heap. */
+char *person_command(struct engine *g, const json_t *request, struct err *e);
 /* The person is known: is there anything to bring up to date? Decides d->step, or ends d (*is_over). t: filled with what was written last. */
 int  person_decide(struct engine *g, struct delivery *d, struct store_target *t, bool *is_over, struct err *e);
 /* nobody was found and d is held for it: true when it goes on instead (a person is created, or it is dropped). Stores nothing. */

@@ -7,9 +7,11 @@
  * that its versions form a thread; an older message after a newer one changes nothing, and of two with one time the later one counts.
  * DIAGNOSTICS NO_CASE.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "inner.h"
 #include "log.h"
 #include "xmem.h"
@@ -113,6 +115,12 @@ int person_deliver(struct engine *g, struct pending_frame *pf, const struct pars
     return rc;
 }
 
+void person_tell_loop(struct engine *g)
+{
+    for (size_t i = 0; g->env.loop && i < g->conf->n_listeners; i++)
+        loop_set_persons(g->env.loop, g->conf->listeners[i].name, rule_takes_persons(g->conf->rules, span_of(g->conf->listeners[i].name)));
+}
+
 static void end(struct delivery *d, enum delivery_state s, const char *reason, bool *is_over)
 {
     d->state = s;
@@ -137,4 +145,136 @@ int person_decide(struct engine *g, struct delivery *d, struct store_target *t, 
     else if (strcmp(t->person_id, d->person_id) != 0)
         end(d, DELIVERY_HELD, "PERSON_CHANGED", is_over);
     return 0;
+}
+
+/* ---- a person decides ---- */
+
+#define RAW_MAX_BYTES ((size_t)256 << 20)
+#define ARENA_FACTOR 12             /* as intake */
+#define ARENA_EXTRA ((size_t)4 << 20)
+
+static char *refuse(const char *why)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_addc(&b, '{');
+    buf_json_kv(&b, "error", why);
+    buf_addc(&b, '}');
+    return buf_take(&b, NULL);
+}
+
+/* `who` of d anew, with the person to create. NULL, or why not. */
+static const char *describe(struct engine *g, struct delivery *d, const struct parsed *p, enum person_kind kind, struct arena *a, struct err *e)
+{
+    struct decision x;
+    struct built b = {.hold = NULL};
+    if (d->record_index >= p->n_records)
+        return "the original is read otherwise now: replay it first";
+    const struct record *r = &p->records[d->record_index];
+    bool is_person = d->flags & DELIVERY_IS_PERSON;
+    if (!is_person && d->observation_index >= r->n)
+        return "the original is read otherwise now: replay it first";
+    const struct rec_observation *o = is_person ? NULL : &r->observations[d->observation_index];
+    if (is_person ? decide_person(g->conf, r, a, &x, NULL, e) : decide_observation(g->conf, r, o, a, &x, NULL, e))
+        return e->text;
+    struct person_data *who = x.rule.person ? arena_alloc(a, sizeof *who) : NULL;
+    if (!who || !x.writer || strcmp(x.writer->name, d->writer) != 0 || (x.rule.action != RULE_SEND_LAB && x.rule.action != RULE_SEND_PERSON))
+        return "the rules do not send it now: what holds it has to be mended first";
+    *who = *x.rule.person;
+    who->kind = kind;
+    who->no_match = kind == PERSON_CONTACT ? NO_MATCH_CREATE_CONTACT : NO_MATCH_CREATE_CASE;
+    who->is_ordered = true;
+    struct lab_result lab = x.rule.lab;
+    lab.person = who;
+    if (x.writer->ops->check_person && x.writer->ops->check_person(x.writer->options, kind, e))
+        return e->text;
+    if (is_person ? x.writer->ops->build_person(x.writer->options, r, who, a, &b, e) : x.writer->ops->build(x.writer->options, r, o, &lab, a, &b, e))
+        return e->text;
+    free(d->who);
+    d->who = dup_span(b.who);
+    d->flags |= b.flags | DELIVERY_MAY_CREATE | DELIVERY_IS_FORCED;
+    return NULL;
+}
+
+static const char *read_again(struct engine *g, struct delivery *d, enum person_kind kind, struct err *e)
+{
+    struct store_message_row m = {0};
+    struct parse_result pr = {.n = 0};
+    const char *why = "the original of this delivery was erased";
+    struct arena *a = NULL;
+    struct buf raw;
+    buf_init(&raw, RAW_MAX_BYTES);
+    if (store_get_message(g->env.store, d->message_id, &m, e) || store_get_raw(g->env.store, d->message_id, &raw, e))
+        goto out;
+    const struct listener_conf *lc = config_listener_find(g->conf, m.channel);
+    why = "the listener that it came in by is not in the configuration any more";
+    if (!lc)
+        goto out;
+    a = arena_new(raw.n * ARENA_FACTOR + ARENA_EXTRA + INTAKE_WORK_BYTES);
+    const struct parser_conf *pc = config_parser_find(lc, NULL, buf_span(&raw));
+    why = "the original cannot be read any more";
+    if (!pc || pc->ops->parse(pc->options, buf_span(&raw), a, &pr, e) || pr.n == 0)
+        goto out;
+    pr.v[0].message.channel = span_of(lc->name);
+    decide_admit(g->conf, lc->name, &pr.v[0]);
+    why = describe(g, d, &pr.v[0], kind, a, e);
+out:
+    arena_free(a);
+    buf_clear(&raw);
+    store_message_row_clear(&m);
+    return why;
+}
+
+char *person_command(struct engine *g, const json_t *request, struct err *e)
+{
+    const char *type = json_string_value(json_object_get(request, "type")), *by = json_string_value(json_object_get(request, "by"));
+    const char *why = json_string_value(json_object_get(request, "why")), *problem = NULL;
+    enum person_kind kind = type && strcmp(type, "contact") == 0 ? PERSON_CONTACT : PERSON_CASE;
+    struct delivery d = {0};
+    char *answer = NULL;
+    struct buf b;
+    if (!by || !by[0])
+        return refuse("who does this? say --by NAME");
+    if (store_get_delivery(g->env.store, json_integer_value(json_object_get(request, "id")), &d, e))
+        return refuse(e->kind == ERR_NONE ? "there is no delivery of this id" : e->text);
+    struct writer_run *w = NULL;
+    for (size_t i = 0; i < g->n_writers && !w; i++)
+        w = strcmp(g->writers[i].conf->name, d.writer) == 0 ? &g->writers[i] : NULL;
+    if (d.state != DELIVERY_HELD)
+        problem = "it is not held";
+    else if (!w || !w->conf->ops->build_person)
+        problem = "its writer makes no persons";
+    else if (!d.body[0])
+        problem = "nothing can be sent of it: what holds it has to be mended first";
+    else
+        problem = read_again(g, &d, kind, e);
+    if (problem) {
+        answer = refuse(problem);
+        goto out;
+    }
+    buf_init(&b, 4096);
+    buf_addf(&b, "%s/new", d.writer);
+    delivery_set(&d.lane, b.p);
+    buf_clear(&b);
+    d.state = DELIVERY_READY;
+    d.step = STEP_PERSON;
+    d.tries = 0;
+    d.next_us = d.updated_us = clock_now_us();
+    delivery_set(&d.reason, "");
+    delivery_set(&d.detail, "");
+    if (store_update_delivery(g->env.store, &d, e) || store_audit(g->env.store, by, "create", d.id, d.message_id, why ? why : "", e)) {
+        answer = refuse(e->text);
+        goto out;
+    }
+    log_event(LOG_INFO, "person ordered", log_id("msg", 'm', d.message_id), log_id("delivery", 'd', d.id), log_word("type", person_kind_name(kind)));
+    dispatch_wake(g, d.writer);
+    buf_init(&b, 4096);
+    buf_adds(&b, "{\"ok\":true");
+    buf_json_kint(&b, "id", d.id);
+    buf_json_kv(&b, "state", delivery_state_name(d.state));
+    buf_addc(&b, '}');
+    answer = buf_take(&b, NULL);
+out:
+    delivery_clear(&d);
+    return answer;
 }

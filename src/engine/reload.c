@@ -515,6 +515,7 @@ static int swap(struct engine *g, struct reload *r, struct err *e)
     swap_writers(g, r, new, old);
     g->conf = r->conf;
     dispatch_tell_needs(g);
+    person_tell_loop(g);
     free(r->zones);
     r->zones = NULL;
     r->conf = NULL;

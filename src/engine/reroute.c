@@ -65,6 +65,7 @@ static void fill(const struct again_run *x, struct delivery *d, const struct rec
     d->rank = now->rule.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
     set_span(&d->who, now->built.who);
     set_span(&d->body, now->body);
+    d->flags = (d->flags & ~(DELIVERY_MAY_CREATE | DELIVERY_MAY_DROP)) | now->built.flags;
     delivery_set(&d->reason, now->reason ? now->reason : "");
     set_span(&d->detail, now->detail);
     delivery_set(&d->remote_id, "");

@@ -81,6 +81,7 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
             return 0;
         case STEP_PERSON:
             after_find(w, d, t);
+            d->flags &= ~DELIVERY_IS_FORCED;        /* that was about the person */
             return (d->flags & DELIVERY_IS_PERSON) && t->created_id ? finish_write(g, d, t->created_id, now, e) : 0;
         case STEP_CREATE:
             return finish_write(g, d, t->created_id, now, e);

@@ -94,6 +94,7 @@ struct listener_env {
     int64_t (*inflight_bytes)(void);                /* taken of that budget */
     void (*account_bytes)(int64_t delta);
     bool (*is_accepting)(const char *listener);     /* false: below the disk floor, stopping, paused by a person */
+    bool (*takes_persons)(const char *listener);    /* a route sends persons of this listener; NULL: none */
     uint64_t (*next_reply_id)(void);
     void (*count)(const char *listener, const char *what, int64_t n);   /* frames that never reach the engine: received+refused */
 };

@@ -23,6 +23,7 @@ struct person_data {
     struct span address_line_1, city, postal_code, country, location_id, phone_number, email_address;
     enum person_kind kind;
     enum no_match no_match;
+    bool is_ordered;            /* somebody at the terminal wants this very person created, whatever the configuration does by itself */
     uint64_t may_change;        /* bit i: `update` names person_fields[i]: a value that stands in Go.Data may be replaced */
     uint64_t is_set;            /* bit i: a rule gave person_fields[i] its value */
 };

@@ -32,7 +32,7 @@ struct tally {                          /* what was counted under a listener's n
     struct tally *next;                 /* never changes once it is in the list */
     char *name;
     _Atomic int64_t counts[N_COUNTS];
-    _Atomic bool is_paused;
+    _Atomic bool is_paused, takes_persons;
 };
 
 struct lane {                           /* one listener */
@@ -89,6 +89,12 @@ static bool is_accepting(const char *listener)
 {
     struct tally *t = tally_named(the_loop, listener);
     return atomic_load(&accepting) && !atomic_load(&stop_asked) && t && !atomic_load(&t->is_paused);
+}
+
+static bool takes_persons(const char *listener)
+{
+    struct tally *t = tally_named(the_loop, listener);
+    return t && atomic_load(&t->takes_persons);
 }
 
 /* Steps of 16: a busy answer may use some ids behind its seed. */
@@ -163,7 +169,7 @@ static int lane_open(struct loop *l, size_t number, const struct listener_conf *
     struct lane *x = xcalloc(1, sizeof *x), **last = &l->lanes;
     struct listener_env le = {.base = l->base, .engine = l->engine, .index = number, .parser = c->parser, .parser_options = c->parser_options,
                               .node = (const char *const *)&l->node, .budget_bytes = &l->budget_bytes, .socket = -1, .inflight_bytes = inflight_bytes,
-                              .account_bytes = account_bytes, .is_accepting = is_accepting, .next_reply_id = next_reply_id, .count = count};
+                              .account_bytes = account_bytes, .is_accepting = is_accepting, .takes_persons = takes_persons, .next_reply_id = next_reply_id, .count = count};
     x->number = number;
     x->ops = c->ops;
     x->name = xstrdup(c->name);
@@ -412,6 +418,13 @@ void loop_set_paused(struct loop *l, const char *listener, bool on)
     struct tally *t = tally_named(l, listener);
     if (t)
         atomic_store(&t->is_paused, on);
+}
+
+void loop_set_persons(struct loop *l, const char *listener, bool on)
+{
+    struct tally *t = tally_named(l, listener);
+    if (t)
+        atomic_store(&t->takes_persons, on);
 }
 
 struct event_base *loop_base(struct loop *l)

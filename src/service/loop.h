@@ -39,6 +39,7 @@ void loop_run(struct loop *l);
 /* From any thread: stop accepting; the loop ends when every listener is idle or grace_us passed. */
 void loop_stop(struct loop *l, int64_t grace_us);
 void loop_set_accepting(struct loop *l, bool on);       /* any thread: disk floor */
+void loop_set_persons(struct loop *l, const char *listener, bool on);   /* any thread: a route sends persons that come in here */
 void loop_set_paused(struct loop *l, const char *listener, bool on);    /* any thread: this listener takes nothing, its port stays open */
 struct event_base *loop_base(struct loop *l);           /* for the control socket, before loop_run */
 /* Counts of frames that never reached the engine since the last call: fn(listener, what, n). Any thread. */

@@ -63,7 +63,7 @@ static bool drop_gate(struct rule_scope *x, struct rule_result *out)
 }
 
 /* What the parser saw on the whole message and that must never be sent unseen: the reason, or NULL. Warnings read "W_NAME place". */
-static const char *warned_of(const struct rec_list *warnings)
+const char *rule_warned_of(const struct rec_list *warnings)
 {
     static const char *const reasons_of[] = {"NONPRODUCTION", "REPLAY", "INCOMPLETE_CONTINUATION"};
     for (size_t i = 0; i < sizeof reasons_of / sizeof reasons_of[0]; i++)
@@ -77,7 +77,7 @@ static const char *warned_of(const struct rec_list *warnings)
 
 static bool hold_gate(struct rule_scope *x, struct rule_result *out)
 {
-    const char *reason = warned_of(&x->r->warnings);
+    const char *reason = rule_warned_of(&x->r->warnings);
     bool is_cancelled = span_is(x->r->report.status, "cancelled");
     if (reason) {
         decide(out, RULE_HOLD, reason);

@@ -137,6 +137,8 @@ unsigned rule_needs(const struct ruleset *rs, const char *writer)
             needs |= NEED_LAB;
         if (sends_person(r, writer))
             needs |= r->person_kind == PERSON_CONTACT ? NEED_CONTACT_UPDATE : NEED_CASE_UPDATE;
+        if (sends_person(r, writer) && r->no_match == NO_MATCH_DEFAULT)     /* sending a person creates it */
+            needs |= r->person_kind == PERSON_CONTACT ? NEED_CONTACT_CREATE : NEED_CASE_CREATE;
         if (sends_lab(r, writer) || sends_person(r, writer))
             needs |= r->no_match == NO_MATCH_CREATE_CASE ? NEED_CASE_CREATE : r->no_match == NO_MATCH_CREATE_CONTACT ? NEED_CONTACT_CREATE : 0;
     }

@@ -327,6 +327,7 @@ void rule_fill_lab(struct rule_scope *x, const struct rule_found *found, const s
 bool rule_check_targets(struct rule_scope *x, const struct rule_found *found, const struct outcome *o, struct rule_result *out);
 bool rule_is_completed(enum obs_status s);
 /* ---- persons (rule_person.c) ---- */
+const char *rule_warned_of(const struct rec_list *warnings);    /* reason of a hold that no rule can switch off, or NULL */
 void rule_fill_person(struct rule_scope *x, struct person_data *out);
 bool rule_is_for_person(const struct rule_scope *x, const struct rule_todo *d);
 void rule_put_person(struct person_data *p, const struct person_field *f, struct span text);

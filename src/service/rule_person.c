@@ -96,7 +96,11 @@ static bool run_route(struct rule_scope *x, const struct rule_route *r, struct r
     x->is_person_only = r->is_person_only;
     if (!rule_do_steps(x, &r->todo, out))
         return true;
-    out->action = RULE_SEND_PERSON;
+    const char *warned = rule_warned_of(&x->r->warnings);
+    out->action = warned ? RULE_HOLD : RULE_SEND_PERSON;
+    out->reason = warned;
+    if (warned)
+        return true;
     rule_trace_add(x, r->file, r->person_line, "send %s to \"%s\"", person_kind_name(p->kind), r->person_writer);
     return true;
 }
@@ -117,7 +121,8 @@ int rule_run_person(const struct ruleset *rs, const struct record *r, struct are
 {
     struct rule_scope x = {.rs = rs, .r = r, .a = a, .trace = trace};
     *out = (struct rule_result){.action = RULE_DROP, .route = "", .reason = "NO_ROUTE"};
-    if (!r->patient.is_present)
+    bool is_of_control = r->n && (outcome_is_control(&r->specimen) || outcome_is_pooled(&r->specimen));
+    if (!r->patient.is_present || is_of_control)    /* a control and a pool are nobody */
         return 0;
     for (size_t i = 0; i < rs->n_routes; i++) {
         const struct rule_route *route = &rs->routes[i];

@@ -344,7 +344,7 @@ static void test_texts(void **state)                            /* [item 104] */
     struct buf b;
     (void)state;
     buf_init(&b, 65536);
-    http_capabilities(&b, false, "/a\"b\\c");
+    http_capabilities(&b, false, false, "/a\"b\\c");
     json_t *j = json_loadb(b.p, b.n, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(j);
     assert_string_equal(json_string_value(json_object_get(j, "fhirVersion")), "4.0.1");
