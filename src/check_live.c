@@ -18,8 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "ask.h"
 #include "fsutil.h"
 #include "rule_codes.h"
@@ -243,7 +241,6 @@ static int judge(const struct config *conf, const struct writer_conf *wc, json_t
 int check_live(const struct config *conf, bool is_now, struct diag *d, struct buf *b)
 {
     int worst = EXIT_FINE;
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     for (size_t i = 0; i < conf->n_writers; i++) {
         const struct writer_conf *wc = &conf->writers[i];
         json_t *known = NULL;
@@ -262,6 +259,5 @@ int check_live(const struct config *conf, bool is_now, struct diag *d, struct bu
         worst = rc > worst ? rc : worst;
         json_decref(known);
     }
-    curl_global_cleanup();
     return diag_errors(d) && worst != EXIT_TEMPORARY ? EXIT_WRONG : worst;
 }

@@ -60,7 +60,7 @@ extern const struct verb verb_run, verb_check, verb_explain, verb_send, verb_sta
                          verb_sandbox, verb_resume, verb_reload, verb_fields, verb_functions, verb_tables, verb_completion, verb_test, verb_init, verb_trace,
                          verb_whatif, verb_replay;
 extern const struct verb verb_pause, verb_tail, verb_log_level;
-extern const struct verb verb_import;
+extern const struct verb verb_import, verb_options;
 extern const struct verb verb_mirror;
 #define CLI_CONFIG_FLAG {"config", 'c', "FILE", "the configuration; default " LABRELAY_DEFAULT_CONF}
 #define CLI_JSON_FLAG {"json", 0, NULL, "print JSON"}

@@ -17,7 +17,7 @@ static const struct verb *const all_verbs[] = {
     &verb_whatif, &verb_replay,
     &verb_pause, &verb_resume, &verb_reload, &verb_tail, &verb_log_level,
     &verb_tables, &verb_fields, &verb_functions, &verb_sandbox, &verb_completion,
-    &verb_import,
+    &verb_import, &verb_options,
     &verb_mirror,
 };
 #define VERBS_N (sizeof all_verbs / sizeof all_verbs[0])

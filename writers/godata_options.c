@@ -8,8 +8,10 @@
  */
 #include "godata_options.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "option.h"
 #include "xmem.h"
@@ -139,6 +141,14 @@ int godata_options_check(const void *options, struct err *e)
         return err_set(e, ERR_CONFIG, "url", "the url must be the base of the API, like https://godata.example/api");
     if (span_find(url, '@') < url.n)
         return err_set(e, ERR_CONFIG, "url", "no login in the url: use login and password");
+    if (o->proxy && !span_starts(span_of(o->proxy), "http://"))
+        return err_set(e, ERR_CONFIG, "proxy", "write the proxy as http://host:port; what goes through it is still encrypted");
+    if (o->proxy && (span_find(span_of(o->proxy), '@') < strlen(o->proxy) || !url_host(span_of(o->proxy)).n))
+        return err_set(e, ERR_CONFIG, "proxy", "write the proxy as http://host:port; its login belongs into proxy-auth");
+    if (o->proxy_auth && !o->proxy)
+        return err_set(e, ERR_CONFIG, "proxy-auth", "proxy-auth without proxy");
+    if (o->ca_file && access(o->ca_file, R_OK) != 0)
+        return err_set(e, ERR_CONFIG, "ca-file", "the file of certificates cannot be read: %s", strerror(errno));
     if (godata_url_is_open(o->url) && !o->insecure)
         return err_set(e, ERR_CONFIG, "url", "http:// to another machine shows patient data to the network: use https:// or say `insecure yes`");
     return o->no_match.action == NO_MATCH_CREATE_CONTACT ? godata_options_check_person(o, PERSON_CONTACT, e) : 0;
@@ -306,5 +316,8 @@ const struct option_row godata_option_rows[GODATA_OPTION_ROWS] = {
      .help = "without an identifier: only candidates for a person to confirm, or `strong`: all names, full birth date and sex of one person alone decide"},
     {.name = "contact-results", .type = OPT_YESNO, .offset = AT(contact_results), .def = "no", .help = "write to contacts even if the outbreak does not show their results"},
     {.name = "timeout", .type = OPT_DURATION, .offset = AT(timeout_us), .min = 1000000, .max = INT64_C(600) * 1000000, .def = "30s", .help = "time for one request"},
+    {.name = "proxy", .type = OPT_TEXT, .offset = AT(proxy), .syntax = "\"http://HOST:PORT\"", .help = "proxy that the requests go through; the environment is not looked at"},
+    {.name = "proxy-auth", .type = OPT_CREDENTIAL, .offset = AT(proxy_auth), .help = "name:password for the proxy, from a credential file"},
+    {.name = "ca-file", .type = OPT_PATH, .offset = AT(ca_file), .help = "PEM file of the authorities to trust instead of the system's"},
     {.name = "insecure", .type = OPT_YESNO, .offset = AT(insecure), .def = "no", .help = "allow http:// to other machines and unverified certificates"},
 };

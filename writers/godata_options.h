@@ -30,6 +30,7 @@ struct godata_no_match { enum no_match action; int64_t alarm_us; };      /* alar
 
 struct godata_options {
     char *url, *login, *password, *outbreak;
+    char *proxy, *proxy_auth, *ca_file;     /* NULL: none */
     char *contact_of;               /* visualId or id of the case that new contacts are contacts of */
     int contact_certainty;          /* 0 low, 1 medium, 2 high */
     struct godata_match match;
@@ -40,7 +41,7 @@ struct godata_options {
     int demographics;               /* 0 candidates only; 1 strong: name, birth date and sex may decide */
 };
 
-#define GODATA_OPTION_ROWS 15
+#define GODATA_OPTION_ROWS 18
 extern const struct option_row godata_option_rows[GODATA_OPTION_ROWS];
 int godata_options_check(const void *options, struct err *e);
 /* writer_ops.held_alarm_us: what is parked has a time of its own. */

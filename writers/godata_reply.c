@@ -53,7 +53,7 @@ void godata_call(struct task *t, struct http_client *http, const char *method, s
         const struct http_request q = {
             .method = method, .url = url.p, .body = body, .content_type = span_is_absent(body) ? NULL : "application/json",
             .authorization = armed && armed->token ? armed->token : NULL, .timeout_us = o->timeout_us, .max_body = ANSWER_MAX,
-            .is_insecure_ok = o->insecure,
+            .proxy = o->proxy, .proxy_auth = o->proxy_auth, .ca_file = o->ca_file, .is_insecure_ok = o->insecure,
         };
         http_perform(http, &q, &answer);
         godata_reply_parse(&answer, out);

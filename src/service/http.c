@@ -70,7 +70,8 @@ static int on_debug(CURL *h, curl_infotype type, char *p, size_t n, void *ctx)
 {
     struct http_client *c = ctx;
     (void)h;
-    (void)p;
+    if (type == CURLINFO_HEADER_OUT && n > 8 && memcmp(p, "CONNECT ", 8) == 0)
+        return 0;                           /* to the proxy: of the request itself nothing left yet */
     if (n > 0 && (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT))
         c->is_sent = true;
     return 0;
@@ -132,7 +133,15 @@ static void prepare(struct http_client *c, const struct http_request *q, struct 
     (void)curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, q->is_insecure_ok ? 0L : 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, q->is_insecure_ok ? 0L : 2L);
     (void)curl_easy_setopt(c->curl, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
+    (void)curl_easy_setopt(c->curl, CURLOPT_PROXY, q->proxy ? q->proxy : "");
+    (void)curl_easy_setopt(c->curl, CURLOPT_NOPROXY, "");       /* nothing of the environment */
+    (void)curl_easy_setopt(c->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (q->proxy && q->proxy_auth)
+        (void)curl_easy_setopt(c->curl, CURLOPT_PROXYUSERPWD, q->proxy_auth);
+    if (q->ca_file) {                       /* these alone */
+        (void)curl_easy_setopt(c->curl, CURLOPT_CAINFO, q->ca_file);
+        (void)curl_easy_setopt(c->curl, CURLOPT_CAPATH, NULL);
+    }
     (void)curl_easy_setopt(c->curl, CURLOPT_ACCEPT_ENCODING, "");
     (void)curl_easy_setopt(c->curl, CURLOPT_MAXAGE_CONN, (long)IDLE_S_MAX);
     (void)curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);

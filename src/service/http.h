@@ -15,6 +15,8 @@ struct http_request {
     const char *authorization;              /* raw value of the header, or NULL */
     int64_t timeout_us;                     /* whole request; connect is capped at 10 s */
     size_t max_body;                        /* of the answer; default 16 MB */
+    const char *proxy, *proxy_auth;         /* "http://host:port" and "name:password" for it; NULL: straight, whatever the environment says */
+    const char *ca_file;                    /* PEM: the authorities to trust instead of the system's; NULL: those */
     bool is_insecure_ok;                    /* http:// or unverified TLS was allowed by the config */
 };
 

@@ -222,6 +222,8 @@ static void add_mdoc_text(struct buf *b, const char *s)
 {
     if (*s == '.' || *s == '\'')
         buf_adds(b, "\\&");
+    if (s[0] >= 'a' && s[0] <= 'z' && ((s[1] >= 'a' && s[1] <= 'z') || s[1] == ' '))      /* a sentence there, a remark in --help */
+        buf_addc(b, (char)(*s++ - 'a' + 'A'));
     for (; *s; s++) {
         if (*s == '\\')
             buf_adds(b, "\\e");

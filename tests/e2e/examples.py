@@ -15,8 +15,8 @@ import tempfile
 
 REPO = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 LABRELAY = os.environ.get('LABRELAY') or os.path.join(REPO, 'build', 'plain', 'labrelay')
-EXAMPLES_MIN, SNIPPETS_MIN = 6, 7
-NOUNS = ('node', 'store', 'table', 'listen', 'write', 'route', 'result-of', 'test', 'include')
+EXAMPLES_MIN, SNIPPETS_MIN = 8, 9
+NOUNS = ('node', 'store', 'table', 'listen', 'write', 'route', 'result-of', 'test', 'include', 'alarm')
 failed = []
 
 
@@ -53,7 +53,7 @@ def example(path, folder, is_tested):
     if rc != 0 or not tests:
         return fail(name + ': test', run('test', '-c', path, env=env)[1])
     used = {m for m in re.findall(r'message\s+"([^"]+)"', open(path).read())}
-    beside = {os.path.basename(p) for p in glob.glob(os.path.join(os.path.dirname(path), '*')) if not p.endswith(('.conf', '.csv'))}
+    beside = {os.path.basename(p) for p in glob.glob(os.path.join(os.path.dirname(path), '*')) if not p.endswith(('.conf', '.csv', '.pem'))}
     if not beside <= used:
         return fail(name + ': messages that no test reads: ' + ' '.join(sorted(beside - used)))
     print('ok   %s: %d tests' % (name, len(tests)))
@@ -90,7 +90,7 @@ def around(body):
     if re.search(r'\bin labs\b', body) and 'labs' not in have:
         before.append('table labs csv "labs.csv" key id value lab_name')
     listeners = set(re.findall(r'listen\s+\w+\s+"([^"]+)"', body))
-    wanted = set(' '.join(re.findall(r'(?m)\bfrom((?:\s+"[^"]+")+)', body) + re.findall(r'channel\s+("[^"]+")', body)).replace('"', ' ').split()) or {'lab'}
+    wanted = set(' '.join(re.findall(r'(?m)(?:^|\{)\s*from((?:\s+"[^"]+")+)', body) + re.findall(r'channel\s+("[^"]+")', body)).replace('"', ' ').split()) or {'lab'}
     for i, name in enumerate(sorted(wanted - listeners) if listeners != wanted else []):
         if name != 'lab' or not listeners:
             before.append('listen mllp "%s" { address 127.0.0.1:%d  parse hl7v2 { timezone "Africa/Kampala" } }' % (name, 2600 + i))

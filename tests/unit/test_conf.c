@@ -161,7 +161,7 @@ static void test_help(void **state)
     assert_non_null(strstr(b.p, "    keep-delivered DURATION|for-ever  how long finished messages are kept (default 90d)\n"));
     assert_non_null(strstr(b.p, "    preliminary write|hold            what"));
     assert_non_null(strstr(b.p, ".It Ic node Ar \"\\(dqTEXT\\(dq\"\n"));
-    assert_non_null(strstr(b.p, ".It Ic couriers Ar \"NUMBER\"\nrequests under way at the same time.\nDefault:\n.Ql 4 .\n"));
+    assert_non_null(strstr(b.p, ".It Ic couriers Ar \"NUMBER\"\nRequests under way at the same time.\nDefault:\n.Ql 4 .\n"));
     buf_clear(&b);
     void *o = calloc(1, sizeof(struct test_mllp));
     assert_int_equal(option_set_defaults(&test_modules.listeners[0]->options, o), 0);

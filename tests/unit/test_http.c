@@ -305,6 +305,49 @@ static void test_idle_connections_are_left(void **state)
     server_stop(s);
 }
 
+static struct http_answer through(const struct server *proxy, struct http_client *c, const char *url, const char *auth)
+{
+    struct http_answer a;
+    char at[64];
+    (void)snprintf(at, sizeof at, "http://127.0.0.1:%d", proxy->port);
+    const struct http_request q = {.method = "POST", .url = url, .body = SPAN_LIT("{}"), .timeout_us = 3000000, .proxy = at, .proxy_auth = auth};
+    http_perform(c, &q, &a);
+    return a;
+}
+
+static void test_proxy(void **state)
+{
+    (void)state;
+    static const struct script plain[] = {{ACT_READ, NULL}, {ACT_SEND, OK}, {ACT_END, NULL}};
+    struct server *s = server_start(plain);
+    struct http_client *c = http_client_new();
+    struct http_answer a = through(s, c, "http://godata.invalid/api/x", "lab:pass word");
+    expect_phase(&a, HTTP_ANSWERED, 200);
+    assert_true(saw(s, "POST http://godata.invalid/api/x HTTP/1.1\r\n"));
+    assert_true(saw(s, "\r\nProxy-Authorization: Basic bGFiOnBhc3Mgd29yZA==\r\n"));
+    http_client_free(c);
+    server_stop(s);
+    /* a tunnel that the proxy does not give: whatever it says, nothing of the request was sent */
+    static const struct script refused[] = {{ACT_READ, NULL}, {ACT_SEND, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"}, {ACT_CLOSE, NULL}, {ACT_END, NULL}};
+    static const struct script denied[] = {{ACT_READ, NULL}, {ACT_SEND, "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"}, {ACT_CLOSE, NULL}, {ACT_END, NULL}};
+    static const struct script gone[] = {{ACT_READ, NULL}, {ACT_CLOSE, NULL}, {ACT_END, NULL}};
+    static const struct script *const all[] = {refused, denied, gone};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        s = server_start(all[i]);
+        c = http_client_new();
+        a = through(s, c, "https://godata.invalid/api/x", NULL);
+        assert_true(saw(s, "CONNECT godata.invalid:443 HTTP/1.1\r\n"));
+        expect_phase(&a, HTTP_NOT_SENT, 0);
+        http_client_free(c);
+        server_stop(s);
+    }
+    /* the environment is not looked at */
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+    a = once(plain, "POST", "{}", 3000000);
+    expect_phase(&a, HTTP_ANSWERED, 200);
+    assert_int_equal(unsetenv("http_proxy"), 0);
+}
+
 static void test_limits_and_headers(void **state)
 {
     (void)state;
@@ -351,7 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good), cmocka_unit_test(test_not_sent), cmocka_unit_test(test_tls_to_a_plain_server), cmocka_unit_test(test_sent_and_lost),
-        cmocka_unit_test(test_sent_once_on_a_dying_connection), cmocka_unit_test(test_idle_connections_are_left), cmocka_unit_test(test_limits_and_headers),
+        cmocka_unit_test(test_sent_once_on_a_dying_connection), cmocka_unit_test(test_idle_connections_are_left), cmocka_unit_test(test_proxy), cmocka_unit_test(test_limits_and_headers),
         cmocka_unit_test(test_no_proxy_from_the_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
