@@ -47,7 +47,8 @@ struct alarms {
 
 static bool is_event_kind(const char *kind)
 {
-    return strcmp(kind, "withdrawn") == 0 || strcmp(kind, "withdrawal-held") == 0 || strcmp(kind, "critical") == 0;
+    return strcmp(kind, "withdrawn") == 0 || strcmp(kind, "withdrawal-held") == 0 || strcmp(kind, "critical") == 0 ||
+           strcmp(kind, "parts-missing") == 0;
 }
 
 static struct row *find(const struct alarms *a, const char *kind, const char *subject)
@@ -143,7 +144,7 @@ void alarm_set(struct engine *g, const char *kind, const char *subject, bool is_
         say(r, NOTICE_REMINDER, now);
 }
 
-void alarm_event(struct engine *g, const char *kind, const char *subject, int64_t delivery_id)
+void alarm_event(struct engine *g, const char *kind, const char *subject, char letter, int64_t id)
 {
     struct row *r = find(g->alarms, kind, subject);
     int64_t now = clock_now_us();
@@ -154,11 +155,11 @@ void alarm_event(struct engine *g, const char *kind, const char *subject, int64_
     r->n++;
     r->cleared_us = now;            /* an event is over at once: it is never up */
     if (r->n == 1)
-        (void)snprintf(r->detail, sizeof r->detail, "result d%" PRId64, delivery_id);
+        (void)snprintf(r->detail, sizeof r->detail, "%c%" PRId64, letter, id);
     else
-        (void)snprintf(r->detail, sizeof r->detail, "%" PRId64 " results, the last is d%" PRId64, r->n, delivery_id);
+        (void)snprintf(r->detail, sizeof r->detail, "%" PRId64 " in the last minute, the last is %c%" PRId64, r->n, letter, id);
     r->is_dirty = true;
-    log_event(LOG_WARNING, "alarm", log_word("kind", kind), log_word("subject", subject), log_id("delivery", 'd', delivery_id));
+    log_event(LOG_WARNING, "alarm", log_word("kind", kind), log_word("subject", subject), log_id(letter == 'd' ? "delivery" : "msg", letter, id));
 }
 
 bool alarm_is_up(const struct engine *g, const char *kind, const char *subject)
@@ -284,7 +285,8 @@ static int keep(struct engine *g, struct err *e)
                 return -1;
             drop(g->alarms, r);
         } else if (r->is_dirty) {
-            if (put(g, r, e))
+            bool is_spent = r->is_event && r->n == 0;       /* stays in memory: when it was last spoken of */
+            if (is_spent ? store_drop_alarm(g->env.store, r->kind, r->subject, e) : put(g, r, e))
                 return -1;
             r->is_dirty = false;
         }
@@ -297,7 +299,7 @@ static void look_at_rows(struct engine *g)
 {
     int64_t now = g->alarms->now;
     for (struct row *r = g->alarms->first; r; r = r->next) {
-        if (r->must_say || r->is_under_way || r->said_us || r->is_over)
+        if (r->must_say || r->is_under_way || r->said_us || r->is_over || (r->is_event && r->n == 0))
             continue;
         if (r->is_event && now - r->spoken_us >= EVENT_US)
             say(r, NOTICE_EVENT, now);
@@ -372,12 +374,12 @@ int alarm_told(struct engine *g, struct notice *n, struct err *e)
         r->is_dirty = true;
         if (n->is_cut && !n->is_told)
             r->must_say = true;     /* by the thread that comes after */
-        if (r->is_event && n->is_told && r->n > n->n) {     /* more came meanwhile: they are said after EVENT_US */
-            r->n -= n->n;
-            r->raised_us = n->raised_us;
-        } else if (r->is_event || (n->what == NOTICE_CLEARED && r->cleared_us)) {
-            r->is_over = n->is_told || (n->what == NOTICE_CLEARED && !n->is_cut);
-        } else if (!r->must_say) {
+        if (r->is_event && n->is_told) {
+            r->n -= n->n;               /* what came meanwhile is said after EVENT_US */
+            r->raised_us = r->cleared_us;
+        } else if (!r->is_event && n->what == NOTICE_CLEARED && r->cleared_us) {
+            r->is_over = n->is_told || !n->is_cut;
+        } else if (!r->is_event && !r->must_say) {
             r->said_us = n->is_told ? clock_now_us() : 0;
         }
         if (!g->is_refusing)

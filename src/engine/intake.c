@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarm.h"
 #include "clock.h"
 #include "inner.h"
 #include "log.h"
@@ -154,6 +155,8 @@ static int tell_remarks(struct engine *g, const struct pending_frame *pf, const 
     for (size_t i = 0; (m = delivery_remark(d->flags, i)) != NULL; i++)
         log_event(LOG_WARNING, "remark", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id), log_word("channel", channel), log_word("route", d->route),
                   log_word("remark", m->name), log_text("text", m->text));
+    if (d->flags & DELIVERY_IS_CRITICAL)
+        alarm_event(g, "critical", channel, 'd', d->id);
     return d->flags & DELIVERY_IS_CRITICAL ? count(g, channel, "critical", e) : 0;
 }
 

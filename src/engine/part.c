@@ -8,11 +8,12 @@
  * A set that waits for more than WAIT_US is given up: joined as far as it goes, stored with reason INCOMPLETE_CONTINUATION, its DSC left in,
  * so that every result of it is held under that reason.
  * CRASH STATES sets are rows of the store: they wait across restarts.
- * DIAGNOSTICS "joined", and "alarm: parts of a message are missing".
+ * DIAGNOSTICS "joined", and "parts of a message are missing", with an alarm.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarm.h"
 #include "inner.h"
 #include "log.h"
 #include "text.h"
@@ -169,8 +170,9 @@ static int give_up(struct engine *g, const struct store_fragments *set, int64_t 
     const struct parser_conf *pc = NULL;
     int rc = 1;
     pf.ch = channel_named(g, set->channel);
-    log_event(LOG_ERROR, "alarm: parts of a message are missing", log_id("msg", 'm', set->first), log_word("channel", set->channel),
+    log_event(LOG_ERROR, "parts of a message are missing", log_id("msg", 'm', set->first), log_word("channel", set->channel),
               log_int("parts", (int64_t)set->n), log_word("reason", "INCOMPLETE_CONTINUATION"));
+    alarm_event(g, "parts-missing", set->channel, 'm', set->first);
     if (!pf.ch)       /* nobody can read them now: the alarm comes again */
         return store_delay_fragments(g->env.store, set->first, now, e);
     buf_init(&raw, JOIN_MAX_BYTES);

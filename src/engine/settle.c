@@ -170,7 +170,7 @@ int settle_task(struct engine *g, struct task *t, int64_t now, struct err *e)
     if (d->state == DELIVERY_DELIVERED)
         w->delivered++;
     if (d->rank == RANK_WITHDRAWN && (d->state == DELIVERY_WITHDRAWN || d->state == DELIVERY_HELD)) /* STANDARDS 8.8: somebody has to know */
-        alarm_event(g, d->state == DELIVERY_HELD ? "withdrawal-held" : "withdrawn", w->conf->name, d->id);
+        alarm_event(g, d->state == DELIVERY_HELD ? "withdrawal-held" : "withdrawn", w->conf->name, 'd', d->id);
     x->is_busy = false;
     w->n_busy--;
     log_event(t->verdict == VERDICT_DELIVERED ? LOG_INFO : LOG_WARNING, "answer", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id),

@@ -230,9 +230,22 @@ def test_withdrawals_are_told():
         r.send(oru('A2').replace(b'|F|||20261104083000', b'|W|||20261104083000').replace(b'20261105101000', b'20261107101000'))
         r.settle()
         x = until(lambda: told(r, 'withdrawn'), 'a withdrawal')
-        expect(len(x) == 1 and x[0]['state'] == 'event' and x[0]['subject'] == 'godata' and x[0]['text'] == 'result d2', 'the notice', x)
+        expect(len(x) == 1 and x[0]['state'] == 'event' and x[0]['subject'] == 'godata' and x[0]['text'] == 'd2', 'the notice', x)
         time.sleep(1.5)
         expect(up(r) == [], 'an event is never up', up(r))
+
+
+def test_critical_results_are_told_within_seconds_and_together():
+    routes = rig.ROUTES.replace('send  lab', 'flag  critical "call"\n    send  lab')
+    with make(routes=routes) as r:
+        begin = time.monotonic()
+        r.send(oru('A1'))
+        x = until(lambda: told(r, 'critical'), 'a critical result')[0]
+        expect(time.monotonic() - begin < 5 and x['subject'] == 'lab' and x['text'] == 'd1' and x['state'] == 'event', 'the notice', x)
+        for n in range(9):
+            r.send(oru('B%d' % n, 'B-%d' % n))
+        time.sleep(2.5)
+        expect(len(told(r, 'critical')) == 1, 'a flood', told(r))
 
 
 def test_mail_and_webhook():

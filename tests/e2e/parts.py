@@ -162,7 +162,7 @@ def test_a_missing_part_is_noticed():
             time.sleep(0.1)
         held = r.json('held', 'list')
         expect([d['reason'] for d in held] == ['INCOMPLETE_CONTINUATION'], 'held', held)
-        expect('alarm: parts of a message are missing' in open(r.log_path).read(), 'the alarm', r.log_tail())
+        expect('alarm kind=parts-missing subject=' in open(r.log_path).read(), 'the alarm', r.log_tail())
         m = r.json('show', 'm%d' % held[0]['message'])
         expect(m['reason'] == 'INCOMPLETE_CONTINUATION' and m['state'] == 'stored', 'the message that is given up', m)
         expect(r.sandbox.lab_results() == [], 'nothing is written')
