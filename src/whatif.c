@@ -323,6 +323,39 @@ static const struct delivery *find_was(const struct store_visit *v, size_t recor
     return NULL;
 }
 
+static const struct delivery *find_person(const struct store_visit *v, size_t record)
+{
+    for (size_t i = v->n; i > 0; i--)
+        if (v->v[i - 1].record_index == record && (v->v[i - 1].flags & DELIVERY_IS_PERSON))
+            return &v->v[i - 1];
+    return NULL;
+}
+
+/* The persons of a message (send case, send contact): several orders of one patient make one. */
+static int persons(struct worker *k, const struct store_visit *v, struct parsed *p, bool was_refused, struct err *e)
+{
+    static const struct decision nothing = {.rule = {.action = RULE_DROP, .reason = "NO_ROUTE"}, .reason = "NO_ROUTE"};
+    struct buf seen;
+    int rc = 0;
+    buf_init(&seen, WORK_BYTES);
+    for (size_t ri = 0; ri < p->n_records && rc == 0; ri++) {
+        const struct delivery *was = find_person(v, ri);
+        struct decision now = nothing;
+        struct pair pair = {NULL, NULL};
+        arena_reset(k->scratch);
+        if (p->fate == PARSE_ACCEPT)
+            rc = decide_person(k->w->o->conf, &p->records[ri], k->scratch, &now, NULL, e);
+        bool is_again = now.rule.action != RULE_DROP && now.built.result_key.n && seen.n && memmem(seen.p, seen.n, now.built.result_key.p, now.built.result_key.n);
+        if (rc || (!was && (now.rule.action == RULE_DROP || is_again)))
+            continue;
+        buf_add_span(&seen, now.built.result_key);
+        rc = note(k, v, was, was_refused, NULL, NULL, &now, compare(was, &now, &pair), &pair, e);
+        pair_clear(&pair);
+    }
+    buf_clear(&seen);
+    return rc;
+}
+
 static int refused(struct worker *k, const struct store_visit *v, struct err *e)
 {
     for (size_t i = 0; i < v->n; i++)
@@ -358,7 +391,7 @@ static int accepted(struct worker *k, const struct store_visit *v, struct parsed
         if (!is_met[i] && !(v->v[i].flags & DELIVERY_IS_PERSON))
             rc = note(k, v, &v->v[i], false, NULL, NULL, &nothing, CHANGE_DROPPED, NULL, e);
     free(is_met);
-    return rc;
+    return rc ? rc : persons(k, v, p, was_refused, e);
 }
 
 /* Refused for its content: a repeat could be taken now. What a sequence or a condition of the sender refused stays refused. */
@@ -395,6 +428,8 @@ static int message(struct worker *k, const struct store_visit *v, struct err *e)
     arena_reset(own);
     const struct parser_conf *pc = config_parser_find(lc, NULL, v->raw);
     int rc = pc->ops->parse(pc->options, v->raw, own, &pr, &pe);
+    if (rc == 0 && pr.n)
+        decide_admit(k->w->o->conf, lc->name, &pr.v[0]);
     bool is_taken = rc == 0 && pr.n && (pr.v[0].fate == PARSE_ACCEPT || pr.v[0].fate == PARSE_FILTER || pr.v[0].fate == PARSE_SILENT);
     if (is_taken) {
         pr.v[0].message.channel = span_of(lc->name);

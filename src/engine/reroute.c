@@ -72,9 +72,9 @@ static void fill(const struct again_run *x, struct delivery *d, const struct rec
     d->tries = 0;
     d->next_us = d->updated_us = x->now;
     d->step = is_linked ? STEP_CREATE : STEP_FIND;
+    d->flags = now->built.flags | (d->flags & (DELIVERY_HAD_INTENT | (is_linked ? DELIVERY_IS_LINKED | DELIVERY_IS_FORCED : 0)));
     if (is_linked)
         return;
-    d->flags &= ~(DELIVERY_IS_LINKED | DELIVERY_IS_FORCED | DELIVERY_WAS_ASKED);
     delivery_set(&d->person_id, "");
     delivery_set(&d->person_type, "");
     decide_lane(now, x->m.id, lane, sizeof lane);
@@ -146,7 +146,7 @@ static int observation(struct again_run *x, const struct record *r, unsigned ri,
     case AGAIN_HELD:
         if (!was || was->state == DELIVERY_DROPPED)
             return add(x, r, o, ri, oi, &now, DELIVERY_HELD, NULL, e);
-        if (!now.reason || is_held_alike(was, &now))
+        if (!now.reason || (was->flags & DELIVERY_HAD_INTENT) || is_held_alike(was, &now))
             return 0;
         fill(x, was, r, o, &now);
         return put(x, was, false, e);

@@ -130,6 +130,8 @@ enum again decide_again(const struct delivery *was, const struct decision *now)
     case DELIVERY_HELD:
         if (was->parts == 0 && strcmp(was->reason, "REPLAY_DIFFERS") == 0)
             return AGAIN_HELD;          /* only a person may end this hold: it stands beside a delivered result */
+        if ((was->flags & DELIVERY_HAD_INTENT) && !is_as_delivered(was, now))
+            return AGAIN_HELD;          /* something of it may have left the house under its old key */
         return is_dropped ? AGAIN_DROPPED : now->reason ? AGAIN_HELD : AGAIN_ROUTED;
     case DELIVERY_DISMISSED:
         return AGAIN_CLOSED;

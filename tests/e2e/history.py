@@ -7,6 +7,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import persons  # noqa: E402
 import rig  # noqa: E402
 from verbs import CASES, expect, only, oru  # noqa: E402
 
@@ -131,6 +132,20 @@ def test_explain_whatif_and_a_dry_replay_send_nothing():
         expect(requests(r) == before + 1, 'something was asked', requests(r))     # + 1: the look itself
         v = r.json('verify')
         expect(v['balanced'] and v['frames'][0]['received'] == 6, 'something was stored', v)
+
+
+def test_whatif_tells_of_persons_too():
+    with rig.Rig(routes=persons.PEOPLE) as r:
+        r.send(persons.adt('A1'))
+        r.send(persons.oru('R1', 'S-1', number='CF-88-01', name='Nakato^Ruth'))
+        r.settle()
+        r.stop()
+        x, _ = whatif(r, r.conf, code=0)
+        expect(counts(x) == {'same': 2}, 'a person and a result', x)
+        x, _ = whatif(r, changed(r, ('send    case to', 'set case.occupation = "OTHER"  send    case to')), code=5)
+        expect(counts(x) == {'same': 1, 'body': 1} and x['examples'][0]['message'] == 1, 'a field of the case', x)
+        x, _ = whatif(r, changed(r, ('when    message.kind ~ /^ADT/', 'when    message.kind ~ /^NONE/')), code=5)
+        expect(x['changes']['same'] == 1 and x['changes']['dropped'] + x['changes']['refused'] == 1, 'no persons any more', x)
 
 
 def test_a_dry_replay_tells_what_would_happen():
