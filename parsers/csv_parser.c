@@ -177,8 +177,10 @@ static int read_rows(const struct csv_options *o, struct arena *a, struct header
         out->n++;
     }
     for (size_t i = 0; i < out->n; i++)          /* the array may have moved */
-        for (size_t k = 0; k < out->v[i].n_records; k++)
-            out->v[i].records[k].message = &out->v[i].message;
+        if (out->v[i].persons)
+            out->v[i].persons->records->message = &out->v[i].message;
+        else if (out->v[i].n_records)
+            out->v[i].records->message = &out->v[i].message;
     return rc;
 }
 

@@ -2,8 +2,8 @@
  * NAME csv_record - one row of a CSV file becomes one message with one record.
  *
  * Observations: the test and value of the row (observation.code, observation.value), and one for each test column that is not blank.
- * A test without a value is a result that is awaited (status registered). A row without any observation tells of a patient only; a row
- * with nothing in any column that is configured is accepted and forgotten (EMPTY_ROW). A cell that cannot be read refuses the row.
+ * A test without a value is a result that is awaited (status registered). A row without any observation tells of a patient only
+ * (NO_RESULT, or a person where a route sends persons); a row with nothing in any column that is configured is accepted and forgotten (EMPTY_ROW). A cell that cannot be read refuses the row.
  * DIAGNOSTICS problems with the row and the column, never a value; -1 when the arena is full.
  */
 #include "csv_inner.h"
@@ -415,6 +415,18 @@ static bool read_cells(struct row_work *w)
     return true;
 }
 
+/* Where a route sends persons the row is one; elsewhere there is nothing in it to deliver. */
+static void finish_person(struct row_work *w)
+{
+    struct parsed_persons *p = arena_zalloc(w->f->a, sizeof *p);
+    w->out->fate = PARSE_FILTER;
+    w->out->filter_reason = "NO_RESULT";
+    if (!p || !w->r->patient.is_present)
+        return;
+    *p = (struct parsed_persons){.fate = PARSE_ACCEPT, .records = w->r, .n_records = 1, .problems = w->out->problems, .n_problems = w->out->n_problems};
+    w->out->persons = p;
+}
+
 static void finish(struct row_work *w)
 {
     struct rec_patient *p = &w->r->patient;
@@ -429,6 +441,10 @@ static void finish(struct row_work *w)
     }
     if (!p->family_name.n && !p->given_name.n)
         p->family_name = p->name_text;
+    if (!w->r->n) {
+        finish_person(w);
+        return;
+    }
     w->out->records = w->r;
     w->out->n_records = 1;
     w->out->observations = (unsigned)w->r->n;

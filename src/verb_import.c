@@ -19,7 +19,7 @@
 #include "cli.h"
 #include "control.h"
 #include "fsutil.h"
-#include "rule.h"
+#include "decide.h"
 #include "text.h"
 #include "xmem.h"
 
@@ -92,54 +92,58 @@ struct dry {
     bool is_json;
 };
 
-static void tell_result(struct dry *x, const struct rec_observation *o, const struct rule_result *rr, const struct built *bu)
+static void tell_decision(struct dry *x, struct span path, const struct decision *d)
 {
-    const char *reason = rr->action != RULE_SEND_LAB ? rr->reason : bu->hold;
-    const char *action = rr->action == RULE_DROP ? "dropped" : rr->action == RULE_HOLD || bu->hold ? "held" : rr->is_withdrawal ? "withdrawn" : "sent";
-    const char *outcome = outcome_name(rr->outcome.kind);
-    struct span detail = rr->action == RULE_SEND_LAB ? bu->hold_detail : span_has(rr->table_key) ? rr->table_key : rr->detail;
+    const struct rule_result *rr = &d->rule;
+    bool is_person = rr->action == RULE_SEND_PERSON;
+    const char *action = rr->action == RULE_DROP ? "dropped" : rr->action == RULE_HOLD || d->reason ? "held" : rr->is_withdrawal ? "withdrawn" : "sent";
+    const char *outcome = is_person ? person_kind_name(rr->person->kind) : outcome_name(rr->outcome.kind);
+    const char *writer = d->writer && !d->reason ? d->writer->name : "";
     char word[96];
-    (void)snprintf(word, sizeof word, "%s %s", action, reason ? reason : outcome);
+    (void)snprintf(word, sizeof word, "%s %s", action, d->reason ? d->reason : outcome);
     count_word(&x->counts, word);
     if (!x->is_json) {
-        buf_addf(x->b, "  %.*s: would be %s%s%s: %s\n", SPAN_ARG(o->path), action, reason || !rr->writer ? "" : " to ", reason || !rr->writer ? "" : rr->writer,
-                 reason ? reason : outcome);
-        if (reason && span_has(detail))
-            buf_addf(x->b, "    %.*s\n", SPAN_ARG(detail));
+        buf_addf(x->b, "  %.*s: would be %s%s%s: %s\n", SPAN_ARG(path), action, writer[0] ? " to " : "", writer, d->reason ? d->reason : outcome);
+        if (d->reason && span_has(d->detail))
+            buf_addf(x->b, "    %.*s\n", SPAN_ARG(d->detail));
         return;
     }
     buf_json_sep(x->b);
     buf_addc(x->b, '{');
-    buf_json_opt(x->b, "path", o->path);
+    buf_json_opt(x->b, "path", path);
     buf_json_kv(x->b, "action", action);
     buf_json_kv(x->b, "outcome", outcome);
-    buf_json_kv(x->b, "reason", reason ? reason : "");
-    buf_json_opt(x->b, "detail", detail);
-    buf_json_kv(x->b, "writer", rr->writer ? rr->writer : "");
+    buf_json_kv(x->b, "reason", d->reason ? d->reason : "");
+    buf_json_opt(x->b, "detail", d->detail);
+    buf_json_kv(x->b, "writer", writer);
     buf_json_kv(x->b, "route", rr->route ? rr->route : "");
     buf_addc(x->b, '}');
 }
 
-static int dry_results(struct dry *x, const struct record *r, struct err *e)
+static int dry_record(struct dry *x, const struct record *r, struct err *e)
 {
+    struct decision d;
     for (size_t i = 0; i < r->n; i++) {
-        struct rule_result rr;
-        struct built bu = {.hold = NULL};
         if (r->observations[i].role != OBS_RESULT)
             continue;
         arena_reset(x->work);
-        if (rule_run(x->conf->rules, r, &r->observations[i], x->work, &rr, NULL, e))
+        if (decide_observation(x->conf, r, &r->observations[i], x->work, &d, NULL, e))
             return -1;
-        const struct writer_conf *wc = rr.writer && rr.action != RULE_DROP ? config_writer_find(x->conf, rr.writer) : NULL;
-        if (wc && wc->ops->build(wc->options, r, &r->observations[i], &rr.lab, x->work, &bu, e))
-            return -1;
-        tell_result(x, &r->observations[i], &rr, &bu);
+        tell_decision(x, r->observations[i].path, &d);
     }
+    arena_reset(x->work);
+    if (!rule_takes_persons(x->conf->rules, span_of(x->lc->name)))
+        return 0;
+    if (decide_person(x->conf, r, x->work, &d, NULL, e))
+        return -1;
+    if (d.rule.action != RULE_DROP)
+        tell_decision(x, SPAN_LIT("person"), &d);
     return 0;
 }
 
 static int dry_message(struct dry *x, struct parsed *p, unsigned place, struct err *e)
 {
+    decide_admit(x->conf, x->lc->name, p);
     const struct problem *q = p->n_problems ? &p->problems[0] : NULL;
     struct span where = !q ? SPAN_ABSENT : span_has(q->expression) ? q->expression : span_of(q->where);
     bool is_taken = p->fate == PARSE_ACCEPT || p->fate == PARSE_FILTER;
@@ -159,10 +163,10 @@ static int dry_message(struct dry *x, struct parsed *p, unsigned place, struct e
     } else if (q) {
         buf_addf(x->b, "row %u: %s; %.*s: %s\n", place, fate, SPAN_ARG(where), q->text);
     } else {
-        buf_addf(x->b, "row %u: %s%s\n", place, fate, p->fate == PARSE_FILTER ? ", nothing in it" : p->observations ? "" : ", a patient without a result");
+        buf_addf(x->b, "row %u: %s%s\n", place, fate, p->fate == PARSE_FILTER ? ", nothing in it to send" : "");
     }
     for (size_t i = 0; i < p->n_records && p->fate == PARSE_ACCEPT; i++)
-        if (dry_results(x, &p->records[i], e))
+        if (dry_record(x, &p->records[i], e))
             return -1;
     if (x->is_json)
         buf_adds(x->b, "]}");

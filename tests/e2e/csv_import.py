@@ -125,6 +125,37 @@ def test_files_that_are_none():
         expect(rc == 3 and 'no engine runs' in err, 'no engine', err)
 
 
+PERSONS = '''
+route "people" {{ from "list"  send case to "godata"  set case.classification = "SUSPECT" }}
+''' + rig.ROUTES
+
+
+def test_rows_without_a_result_are_people():
+    listeners = LISTENERS.replace('column "Name" ', 'column "National" patient.ids authority "UG" type "NI" optional\n        column "First" patient.given_name optional\n        column "Sex" patient.sex optional\n'
+                                  '        column "Born" patient.birth_date optional\n        column "Village" patient.address.city optional\n        column "Name" ')
+    head = 'Lab no,Case ID,National,Name,First,Born,Sex,Village,Taken,Sample,Test,Result\n'
+    text = head + ',,CF-77-01,Achieng,Joy,12/05/1991,F,Kasese,,,,\n' + 'S-9,CA-0000000009,,Okello,Amina,14/03/1988,F,,04/11/2026,119297000,94500-6,neg\n' + ',,,,,,,,,,,\n'
+    r = rig.Rig(seed=CASES, listeners=listeners, routes=PERSONS)
+    os.makedirs(os.path.join(r.folder, 'inbox'))
+    with r:
+        dry = imported(r, text, '--dry-run')
+        expect(dry['totals'] == {'sent case': 2, 'sent NEGATIVE': 1}, 'dry run', dry)
+        expect(imported(r, text)['totals'] == {'stored': 2}, 'import')
+        r.settle()
+        s = r.sandbox
+        s.login()
+        found = [c for c in s.call('GET', '/outbreaks/%s/cases' % s.outbreak, token=s.token) if c.get('lastName') == 'Achieng']
+        expect(len(found) == 1 and found[0]['firstName'] == 'Joy' and found[0]['dob'].startswith('1991-05-12') and found[0]['classification'].endswith('_SUSPECT')
+               and found[0]['addresses'][0]['city'] == 'Kasese', 'the new case', found, r.json('queue'))
+        expect([x['sampleIdentifier'] for x in s.lab_results()] == ['S-9'], 'the result beside it')
+        expect(imported(r, text)['totals'] == {'duplicate': 2}, 'again')
+        r.verb('verify')
+    with start() as r:      # no route sends persons
+        expect(imported(r, HEAD + ';;Achieng;;;;\r\n')['totals'] == {'stored': 1}, 'stored')
+        expect(r.json('show', 'm1')['reason'] == 'NO_RESULT', 'accounted')
+        r.verb('verify')
+
+
 def test_many_rows_survive_a_kill():
     text = HEAD + ''.join(row(n, ('Positive', 'Negative')[n % 2], person=n % 59 + 1) for n in range(1, 2001))
     with start() as r:

@@ -194,9 +194,11 @@ static void headers(void **state)
     t_free(&t);
     t = t_read("Total;;;;;;\n" HEAD ",,,,,,\nS-1,C-1,A,F,,,\n");
     assert_int_equal(t.r.n, 1);                             /* a row of empty cells is none; a patient without result is one */
-    assert_int_equal(t.r.v[0].fate, PARSE_ACCEPT);
+    assert_int_equal(t.r.v[0].fate, PARSE_FILTER);
+    assert_string_equal(t.r.v[0].filter_reason, "NO_RESULT");
     assert_int_equal(t.r.v[0].observations, 0);
-    assert_true(t.r.v[0].records->patient.is_present);
+    assert_true(t.r.v[0].persons->records->patient.is_present);
+    assert_ptr_equal(t.r.v[0].persons->records->message, &t.r.v[0].message);
     t_free(&t);
 }
 
@@ -221,7 +223,8 @@ static void tests_as_columns(void **state)
     assert_int_equal(r->observations[2].status, OBS_ST_CORRECTED);
     is(r->patient.address.v[0].city, "Gulu");
     assert_int_equal(t.r.v[1].observations, 0);
-    assert_true(t.r.v[1].records->specimen.is_rejected);
+    assert_string_equal(t.r.v[1].filter_reason, "NO_RESULT");
+    assert_null(t.r.v[1].persons);                          /* nobody in it */
     refused(&t, 2, "BAD_STATUS", "row 4, column \"Status\"");
     refused(&t, 3, "BAD_YES_NO", "row 5, column \"Bad\"");
     t_free(&t);
