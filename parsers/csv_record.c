@@ -3,7 +3,8 @@
  *
  * Observations: the test and value of the row (observation.code, observation.value), and one for each test column that is not blank.
  * A test without a value is a result that is awaited (status registered). A row without any observation tells of a patient only
- * (NO_RESULT, or a person where a route sends persons); a row with nothing in any column that is configured is accepted and forgotten (EMPTY_ROW). A cell that cannot be read refuses the row.
+ * (NO_RESULT, or a person where a route sends persons); a row with nothing in any column that is configured is accepted and forgotten
+ * (EMPTY_ROW). A cell that cannot be read refuses the row.
  * DIAGNOSTICS problems with the row and the column, never a value; -1 when the arena is full.
  */
 #include "csv_inner.h"
