@@ -170,7 +170,7 @@ json_t *glance_load(const struct config *conf, struct store_reader *r, const cha
     json_t *engine = live ? json_loads(live, 0, NULL) : NULL;
     set(g.root, "now_us", json_integer(clock_now_us()));
     set(g.root, "engine", engine ? engine : json_null());
-    set(g.root, "config", json_pack("{s:s,s:s,s:s}", "file", conf->path, "hash", conf->hash, "node", conf->node));
+    set(g.root, "config", json_pack("{s:s,s:s,s:s,s:b}", "file", conf->path, "hash", conf->hash, "node", conf->node, "is_broken", conf->is_kept));
     set(g.root, "store", json_pack("{s:s,s:I,s:I,s:i}", "file", conf->store.path, "bytes", (json_int_t)file_bytes(conf->store.path, ""),
                                    "log_bytes", (json_int_t)file_bytes(conf->store.path, "-wal"), "disk_free_percent", fs_free_percent(conf->store.path)));
     add_places(g.root, conf);
@@ -244,7 +244,13 @@ static void engine_text(const json_t *glance, struct buf *b)
         buf_addf(b, "engine      running, %s, since %s\n", json_is_true(json_object_get(engine, "accepting")) ? "accepting" : "NOT ACCEPTING", when);
         if (!json_is_true(json_object_get(engine, "store_takes")))
             buf_adds(b, "            the store refuses: senders are told to come again\n");
-        buf_addf(b, "config      number %" PRId64 ", %s\n", number(engine, "config_number"), word(engine, "config"));
+        clock_format_local(number(engine, "config_since_us"), when, sizeof when);
+        buf_addf(b, "config      number %" PRId64 ", %s, since %s\n", number(engine, "config_number"), word(engine, "config"), when);
+        const json_t *disk = json_object_get(glance, "config");
+        if (json_is_true(json_object_get(disk, "is_broken")))
+            buf_adds(b, "            THE FILES ON DISK HAVE MISTAKES: a restart would fail; see labrelay check\n");
+        else if (strcmp(word(disk, "hash"), word(engine, "config")) != 0)
+            buf_adds(b, "            THE FILES ON DISK ARE ANOTHER CONFIGURATION: a restart or reload runs those; see labrelay diff\n");
         if (strcmp(word(engine, "log_level"), "info") != 0)
             buf_addf(b, "log level   %s\n", word(engine, "log_level"));
     } else {

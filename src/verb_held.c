@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "control.h"
 #include "held.h"
+#include "kept.h"
 #include "text.h"
 #include "view.h"
 #include "xmem.h"
@@ -265,7 +266,7 @@ static int held(const struct cli *c)
     bool is_file = strcmp(w->name, "export") == 0 || strcmp(w->name, "apply") == 0;
     if ((c->n_args ? c->n_args : 1) != w->n_args || (w->n_args > 1 && !is_file && !cli_id(c->args[1], 'd', &id)))
         return cli_usage(c, w->usage ? w->usage : "list takes no more words");
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf)
         return EXIT_WRONG;
     int rc = run(c, conf, w, id);

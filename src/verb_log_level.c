@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "kept.h"
 #include "log.h"
 #include "clock.h"
 
@@ -30,7 +31,7 @@ static int log_level(const struct cli *c)
         return cli_usage(c, "the levels are error, warning, info and debug");
     if (lasts && !duration(lasts, &us))
         return cli_usage(c, "--for takes 1s to 7d, like 10m");
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf)
         return EXIT_WRONG;
     int rc = ask_engine(conf, json_pack("{s:s,s:s,s:I}", "do", "log-level", "level", c->args[0], "for_us", (json_int_t)us), &answer, &e);

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "control.h"
+#include "kept.h"
 
 static int64_t number(const json_t *o, const char *key)
 {
@@ -80,7 +81,7 @@ static int mirror(const struct cli *c)
         return cli_usage(c, "say status or refresh");
     if (!is_refresh && (c->n_args > 1 || cli_has(c, "full")))
         return cli_usage(c, "a writer and --full go with refresh");
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf)
         return EXIT_WRONG;
     buf_init(&q, CONTROL_MAX_BYTES);

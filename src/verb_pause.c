@@ -8,6 +8,7 @@
 
 #include "ask.h"
 #include "clock.h"
+#include "kept.h"
 #include "watch.h"
 
 static int without_engine(const struct config *conf, const struct store_pause *p, bool is_pause, json_t **answer, struct err *e)
@@ -33,7 +34,7 @@ static int run(const struct cli *c, bool is_pause)
     char text[256];
     if (!p.who[0])
         return cli_usage(c, "who does this? say --by NAME");
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf)
         return EXIT_WRONG;
     int rc = ask_engine(conf, json_pack("{s:s,s:s,s:s,s:s,s:s}", "do", is_pause ? "pause" : "resume", "name", p.name, "kind", p.kind, "by", p.who, "reason", p.why),

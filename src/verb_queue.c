@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "glance.h"
+#include "kept.h"
 #include "store_watch.h"
 #include "view.h"
 
@@ -72,7 +73,7 @@ static int queue(const struct cli *c)
     if (limit && span_int(span_of(limit), &number) && number > 0)
         f.limit = (size_t)number;
     buf_init(&b, (size_t)256 << 20);
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf || !(r = cli_reader(conf)))
         goto out;
     if (cli_has(c, "lanes")) {

@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "control.h"
+#include "kept.h"
 #include "whatif.h"
 #include "xmem.h"
 
@@ -219,7 +220,7 @@ static int replay(const struct cli *c)
     if (rc != EXIT_FINE)
         goto out;
     rc = EXIT_WRONG;
-    if (!(conf = cli_config(c)))
+    if (!(conf = kept_config(c)))
         goto out;
     p.conf = o.conf = conf;
     o.store_path = conf->store.path;

@@ -2,10 +2,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "clock.h"
+#include "kept.h"
 #include "view.h"
+#include "xmem.h"
 
 #define RAW_MAX_BYTES ((size_t)256 << 20)
 
@@ -110,17 +113,59 @@ static int show_delivery(const struct cli *c, struct store_reader *r, int64_t id
     return EXIT_FINE;
 }
 
+/* The configuration on disk, or the kept one that the argument names, with everything that it means. */
+static int show_effective(const struct cli *c)
+{
+    const char *which = c->n_args ? c->args[0] : "disk";
+    char label[40] = "";
+    struct conf_files files = {0};
+    struct diag *d = diag_new();
+    struct kept k = {0};
+    struct buf b, wrong;
+    int64_t number = 0;
+    int rc = strcmp(which, "disk") == 0 ? EXIT_FINE : kept_open(&k, c);
+    buf_init(&b, RAW_MAX_BYTES);
+    buf_init(&wrong, RAW_MAX_BYTES);
+    if (!k.path)
+        k.path = xstrdup(cli_get(c, "config") ? cli_get(c, "config") : LABRELAY_DEFAULT_CONF);
+    if (rc == EXIT_FINE && strcmp(which, "disk") != 0)
+        rc = kept_files(&k, which, &files, label, sizeof label, &number);
+    if (rc == EXIT_FINE) {
+        char *path = xstrdup(files.n ? files.v[0].path : k.path);
+        buf_addf(&b, "# The effective configuration of %s%s%s: paths and credentials are those of its folder.\n\n", path, number ? ", " : "", number ? label : "");
+        struct config *conf = config_load_shown(path, &files, &all_modules, d, &b);
+        diag_format(d, &wrong);
+        if (conf)
+            cli_print(&b);
+        else
+            fwrite(wrong.p ? wrong.p : "", 1, wrong.n, stderr);
+        rc = conf ? EXIT_FINE : EXIT_WRONG;
+        config_free(conf);
+        free(path);
+    }
+    conf_files_clear(&files);
+    diag_free(d);
+    buf_clear(&b);
+    buf_clear(&wrong);
+    kept_close(&k);
+    return rc;
+}
+
 static int show(const struct cli *c)
 {
     struct store_reader *r = NULL;
     struct buf b;
     int64_t id = 0;
     int rc = EXIT_WRONG;
+    if (cli_has(c, "effective"))
+        return show_effective(c);
+    if (!c->n_args)
+        return cli_usage(c, "which message or delivery?");
     bool is_delivery = c->args[0][0] == 'd';
     if (!cli_id(c->args[0], is_delivery ? 'd' : 'm', &id))
         return cli_usage(c, "an id looks like m12 (message) or d12 (delivery)");
     buf_init(&b, RAW_MAX_BYTES);
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (conf && (r = cli_reader(conf)) != NULL) {
         rc = is_delivery ? show_delivery(c, r, id, &b) : show_message(c, r, id, &b);
         cli_print(&b);
@@ -131,7 +176,9 @@ static int show(const struct cli *c)
     return rc;
 }
 
-static const struct cli_flag flags[] = {CLI_CONFIG_FLAG, {"raw", 0, NULL, "the original bytes of a message"}, CLI_JSON_FLAG};
+static const struct cli_flag flags[] = {CLI_CONFIG_FLAG, {"raw", 0, NULL, "the original bytes of a message"},
+                                        {"effective", 0, NULL, "the configuration with every default: on disk, or NUMBER, or running"}, CLI_JSON_FLAG};
 
-const struct verb verb_show = {.name = "show", .synopsis = "[-c FILE] [--raw] [--json] ID", .help = "a message and what became of it, or one delivery",
-                               .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .min_args = 1, .max_args = 1, .run = show};
+const struct verb verb_show = {.name = "show", .synopsis = "[-c FILE] [--raw] [--json] ID | --effective [NUMBER|running]",
+                               .help = "a message and what became of it, or one delivery",
+                               .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .max_args = 1, .run = show};

@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "control.h"
 #include "glance.h"
+#include "kept.h"
 
 static int status(const struct cli *c)
 {
@@ -17,7 +18,7 @@ static int status(const struct cli *c)
     int rc = EXIT_WRONG;
     buf_init(&b, (size_t)16 << 20);
     buf_init(&a, CONTROL_MAX_BYTES);
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf)
         goto out;
     int live = control_ask(conf->control_path, "{\"do\":\"status\"}", &a, &e);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "kept.h"
 #include "table.h"
 #include "xmem.h"
 
@@ -150,7 +151,7 @@ static int tables(const struct cli *c)
     if (strcmp(c->args[0], "todo") != 0)
         return cli_usage(c, "say tables todo");
     buf_init(&b, (size_t)64 << 20);
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (conf && (r = cli_reader(conf)) != NULL) {
         if (collect(conf, r, &g, &e)) {
             rc = cli_fail(&e);

@@ -13,6 +13,7 @@
 
 #include "cli.h"
 #include "clock.h"
+#include "kept.h"
 #include "store_watch.h"
 #include "xmem.h"
 
@@ -231,7 +232,7 @@ static int tail(const struct cli *c)
     struct sigaction act = {.sa_handler = on_signal};
     struct err e = ERR_INIT;
     int rc = EXIT_WRONG;
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf)
         return EXIT_WRONG;
     if (t.channel && !config_listener_find(conf, t.channel)) {

@@ -11,6 +11,7 @@
 
 #include "cli.h"
 #include "clock.h"
+#include "kept.h"
 #include "view.h"
 #include "xmem.h"
 
@@ -164,7 +165,7 @@ static int trace(const struct cli *c)
     buf_init(&x.literal, (size_t)1 << 20);
     buf_addc(&x.literal, ':');
     buf_json_str(&x.literal, x.key);
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     if (!conf || (x.r = cli_reader(conf)) == NULL)
         goto out;
     if (x.is_json) {

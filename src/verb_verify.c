@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "kept.h"
 #include "xmem.h"
 
 #define SUMS_MAX 256
@@ -117,7 +118,7 @@ static int verify(const struct cli *c)
     int64_t wrong = 0, bad_audit = 0;
     int rc = EXIT_WRONG;
     buf_init(&b, (size_t)1 << 20);
-    struct config *conf = cli_config(c);
+    struct config *conf = kept_config(c);
     struct recount rec = {.conf = conf};
     if (!conf || !(r = cli_reader(conf)))
         goto out;

@@ -24,6 +24,7 @@
 #include "crash.h"
 #include "log.h"
 #include "reload_inner.h"
+#include "store_config.h"
 #include "watch.h"
 #include "xmem.h"
 
@@ -242,7 +243,10 @@ static void begin(struct engine *g, struct control_mail *c)
     r->change.mail.kind = MAIL_RELOAD;
     r->asked = c;
     r->by = xstrdup(by && by[0] ? by : "operator");
-    r->how = "reload";
+    r->is_undo = strcmp(json_string_value(json_object_get(q, "do")), "undo") == 0;
+    r->how = r->is_undo ? "undo" : "reload";
+    r->number = json_integer_value(json_object_get(q, "number"));
+    r->running = g->config_number;
     r->asked_us = clock_mono_us();
     r->modules = g->env.modules;
     r->path = xstrdup(g->conf->path);
@@ -278,7 +282,7 @@ bool reload_ask(struct engine *g, struct control_mail *c)
     struct reloads *s = g->reloads;
     json_t *q = json_loads(c->request, JSON_REJECT_DUPLICATES, NULL);
     const char *what = json_string_value(json_object_get(q, "do"));
-    bool is_ours = what && strcmp(what, "reload") == 0 && s->n_waiting < WAITING_MAX;
+    bool is_ours = what && (strcmp(what, "reload") == 0 || strcmp(what, "undo") == 0) && s->n_waiting < WAITING_MAX;
     json_decref(q);
     if (!is_ours)
         return false;
@@ -468,7 +472,7 @@ static void route_again(struct engine *g, const struct config *old, const struct
 static int write_down(struct engine *g, const struct config *c, const char *by, const char *how, int64_t *number, struct err *e)
 {
     char note[64];
-    if (store_put_config(g->env.store, c->hash, number, e))
+    if (store_put_config(g->env.store, c->hash, number, e) || store_put_config_run(g->env.store, *number, how, by, &c->files, e))
         return -1;
     (void)snprintf(note, sizeof note, "number %lld, %s", (long long)*number, c->hash);
     return store_audit(g->env.store, by, how, 0, 0, note, e);
@@ -590,7 +594,8 @@ int reload_open(struct engine *g, struct err *e)
     g->reloads->next_channel = g->conf->n_listeners;
     g->config_since_us = g->started_us;
     take_settings(g);
-    if (store_put_config(g->env.store, g->conf->hash, &g->config_number, e))
+    if (store_put_config(g->env.store, g->conf->hash, &g->config_number, e) ||
+        store_put_config_run(g->env.store, g->config_number, "start", "labrelay", &g->conf->files, e))
         return -1;
     if (store_get_memory(g->env.store, "engine", "routed_again", 0) != g->config_number)
         again_start(g, "start", true, NULL, 0);

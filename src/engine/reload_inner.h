@@ -20,8 +20,9 @@ struct reload {
     struct control_mail *asked;         /* to be answered; NULL: it was */
     char *by;                           /* heap */
     const char *how;                    /* reload, undo (static) */
-    int64_t number;                     /* undo: which one; 0: the one before */
-    int64_t running;                    /* undo: number of the running one */
+    bool is_undo;                       /* kept texts, not what the disk holds */
+    int64_t number;                     /* undo: which one; 0: the last other one that ran */
+    int64_t running;                    /* number of the running one */
     /* for the reader */
     const struct modules *modules;
     char *path, *store_path;            /* heap */

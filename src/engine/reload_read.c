@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "conf_test.h"
 #include "reload_inner.h"
+#include "store_config.h"
 #include "xmem.h"
 
 #define TEXT_MAX_BYTES ((size_t)256 << 10)
@@ -72,19 +73,45 @@ static void forget(struct reload *r)
     r->conf = NULL;
 }
 
+static struct config *load_kept(struct reload *r, struct diag *d)
+{
+    struct store_reader *reader = NULL;
+    struct conf_files files = {0};
+    struct err e = ERR_INIT;
+    struct config *c = NULL;
+    int rc = store_reader_open(&reader, r->store_path, &e);
+    if (rc == 0 && !r->number)
+        rc = store_last_config(reader, r->running, &r->number, &e);
+    if (rc == 0)
+        rc = store_load_config(reader, r->number, &files, &e);
+    if (rc == 0)
+        c = config_load_kept(files.v[0].path, &files, r->modules, d);
+    else if (rc < 0)
+        buf_addf(&r->text, "%s: %s\n", e.where, e.text);
+    else if (r->number)
+        buf_addf(&r->text, "no texts of a configuration number %lld are kept\n", (long long)r->number);
+    else
+        buf_adds(&r->text, "no other configuration ran before\n");
+    r->errors += rc != 0;
+    conf_files_clear(&files);
+    store_reader_close(reader);
+    return c;
+}
+
 static void read_one(struct reload *r)
 {
     struct diag *d = diag_new();
     struct err e = ERR_INIT;
     buf_init(&r->text, TEXT_MAX_BYTES);
-    r->conf = config_load(r->path, r->modules, d);
-    r->errors = diag_errors(d);
+    r->conf = r->is_undo ? load_kept(r, d) : config_load(r->path, r->modules, d);
+    r->errors += diag_errors(d);
     r->warnings = diag_warnings(d);
     diag_format(d, &r->text);
     diag_free(d);
     if (!r->conf)
         return;
-    run_tests(r);
+    if (!r->is_undo)            /* they passed when it ran; the messages may be others by now */
+        run_tests(r);
     if (r->failed) {
         buf_addf(&r->text, "%zu of %zu tests failed.\n", r->failed, r->tests);
         forget(r);

@@ -32,6 +32,7 @@ char *status_answer(struct engine *g)
     buf_json_kv(&b, "node", g->conf->node);
     buf_json_kv(&b, "config", g->conf->hash);
     buf_json_kint(&b, "config_number", g->config_number);
+    buf_json_kint(&b, "config_since_us", g->config_since_us);
     buf_json_kint(&b, "started_us", g->started_us);
     buf_json_kint(&b, "now_us", clock_now_us());
     buf_json_kv(&b, "log_level", log_level_name(log_get_level()));

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf_effective.h"
 #include "conf_mark.h"
 #include "conf_read.h"
 #include "conf_test.h"
@@ -139,6 +140,7 @@ struct loader {
     struct buf table_bytes;
     unsigned store_line, alarm_line;
     struct diag_place store_at;
+    struct effective show;
     /* while a listen block is read */
     struct listener_conf *listener;
     bool has_parse;
@@ -226,8 +228,13 @@ static void load_store(struct loader *l, const struct lexer_stmt *s)
     l->store_at = s->v[1].at;
     l->c->store.path = fs_path_beside(l->c->path, s->v[1].text.p);
     struct option_layer layer = {&store_table, &l->c->store};
-    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "store", .at = s->v[0].at, .layers = &layer, .n_layers = 1};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "store", .at = s->v[0].at, .layers = &layer, .n_layers = 1,
+                              .on_default = effective_default, .default_ctx = &l->show};
+    effective_open(&l->show, s);
+    for (size_t i = 0; i < s->n_body; i++)
+        effective_stmt(&l->show, &s->body[i], 0, 0, NULL, 0);
     option_read_block(&r, s->body, s->n_body);
+    effective_close(&l->show);
 }
 
 /* ---- alarm ---- */
@@ -243,8 +250,14 @@ static void load_alarm(struct loader *l, const struct lexer_stmt *s)
         return;
     }
     struct option_layer layer = {&alarm_table, &l->c->alarm};
-    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "alarm", .at = s->v[0].at, .layers = &layer, .n_layers = 1};
+    const struct option_table *shown = &alarm_table;
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "alarm", .at = s->v[0].at, .layers = &layer, .n_layers = 1,
+                              .on_default = effective_default, .default_ctx = &l->show};
+    effective_open(&l->show, s);
+    for (size_t i = 0; i < s->n_body; i++)
+        effective_stmt(&l->show, &s->body[i], 0, 0, &shown, 1);
     option_read_block(&r, s->body, s->n_body);
+    effective_close(&l->show);
 }
 
 /* ---- table ---- */
@@ -322,7 +335,10 @@ static void *read_options(struct loader *l, const struct option_table *t, const 
 {
     void *values = xcalloc(1, t->size ? t->size : 1);
     struct option_layer layer = {t, values};
-    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = at, .layers = &layer, .n_layers = 1};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = at, .layers = &layer, .n_layers = 1,
+                              .on_default = effective_default, .default_ctx = &l->show};
+    for (size_t i = 0; s && i < s->n_body; i++)
+        effective_stmt(&l->show, &s->body[i], 0, 0, &t, 1);
     option_read_block(&r, s ? s->body : NULL, s ? s->n_body : 0);
     return values;
 }
@@ -341,7 +357,11 @@ static void add_parser(struct loader *l, const struct parser_ops *ops, const str
     char what[160];
     (void)snprintf(what, sizeof what, "parse %s of \"%s\"", ops->name, c->name);
     c->parsers = xreallocarray(c->parsers, c->n_parsers + 1, sizeof *c->parsers);
+    char head[80];
+    (void)snprintf(head, sizeof head, "parse %s", ops->name);
+    effective_open_text(&l->show, head);
     c->parsers[c->n_parsers++] = (struct parser_conf){ops, read_options(l, &ops->options, s, what, at)};
+    effective_close(&l->show);
     c->parser = c->parsers[0].ops;
     c->parser_options = c->parsers[0].options;
 }
@@ -390,6 +410,31 @@ static bool read_parse(void *ctx, const char *name, struct option_args *a, const
     return true;
 }
 
+/* A parser is shown where it is read, with its defaults. */
+static void show_but_parse(struct loader *l, const struct lexer_stmt *s, const struct option_table *t)
+{
+    size_t n = 0;
+    while (n < s->n && !(s->v[n].kind == TOKEN_WORD && span_is(s->v[n].text, "parse")))
+        n++;
+    if (n)
+        effective_stmt(&l->show, s, 0, n < s->n ? n : 0, &t, 1);
+}
+
+/* What the engine alone looks at (alarms) may change without the listener noticing. */
+static void mark_listener(struct conf_mark *m, const struct lexer_stmt *s)
+{
+    struct lexer_stmt head = *s;
+    head.n_body = 0;
+    conf_mark_stmt(m, &head);
+    for (size_t i = 0; i < s->n_body; i++) {
+        bool is_engines = false;
+        for (size_t k = 0; k < listener_table.n; k++)
+            is_engines = is_engines || token_is(&s->body[i].v[0], listener_table.rows[k].name);
+        if (!is_engines)
+            conf_mark_stmt(m, &s->body[i]);
+    }
+}
+
 static void load_listener(struct loader *l, const struct lexer_stmt *s)
 {
     static const char *const special[] = {"parse", NULL};
@@ -421,16 +466,20 @@ static void load_listener(struct loader *l, const struct lexer_stmt *s)
     (void)snprintf(what, sizeof what, "listen %s \"%s\"", ops->name, name);
     struct option_layer layers[] = {{&ops->options, c->options}, {&listener_table, c}};
     struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = layers, .n_layers = 2,
-                              .special = read_parse, .special_names = special, .ctx = l};
+                              .special = read_parse, .special_names = special, .ctx = l, .on_default = effective_default, .default_ctx = &l->show};
+    effective_open(&l->show, s);
+    for (size_t i = 0; i < s->n_body; i++)
+        show_but_parse(l, &s->body[i], &ops->options);
     option_read_block(&r, s->body, s->n_body);
     if (!l->has_parse) {
         add_default_parsers(l, s->v[0].at);
         if (!c->parser)
             diag_add(l->d, DIAG_ERROR, s->v[0].at, "add: parse hl7v2 { … }", "listen %s \"%s\" does not say what it reads", ops->name, name);
     }
+    effective_close(&l->show);
     struct conf_mark m;
     conf_mark_init(&m);
-    conf_mark_stmt(&m, s);
+    mark_listener(&m, s);
     conf_mark_secrets(&m, &ops->options, c->options);
     for (size_t i = 0; i < c->n_parsers; i++)
         conf_mark_secrets(&m, &c->parsers[i].ops->options, c->parsers[i].options);
@@ -464,8 +513,14 @@ static void load_writer(struct loader *l, const struct lexer_stmt *s)
     c->options = xcalloc(1, ops->options.size ? ops->options.size : 1);
     (void)snprintf(what, sizeof what, "write %s \"%s\"", ops->name, name);
     struct option_layer layers[] = {{&ops->options, c->options}, {&writer_table, c}};
-    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = layers, .n_layers = 2};
+    struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = what, .at = s->v[0].at, .layers = layers, .n_layers = 2,
+                              .on_default = effective_default, .default_ctx = &l->show};
+    const struct option_table *shown[] = {&ops->options, &writer_table};
+    effective_open(&l->show, s);
+    for (size_t i = 0; i < s->n_body; i++)
+        effective_stmt(&l->show, &s->body[i], 0, 0, shown, 2);
     option_read_block(&r, s->body, s->n_body);
+    effective_close(&l->show);
     struct conf_mark m;
     conf_mark_init(&m);
     conf_mark_stmt(&m, s);
@@ -500,6 +555,9 @@ static bool read_noun(void *ctx, const char *name, struct option_args *a, const 
         diag_add(l->d, DIAG_ERROR, s->v[i].at, "start a new line", "\"%s\" begins a statement of its own", name);
         return true;
     }
+    bool shows_itself = strcmp(name, "store") == 0 || strcmp(name, "listen") == 0 || strcmp(name, "write") == 0 || strcmp(name, "alarm") == 0;
+    if (!shows_itself)
+        effective_stmt(&l->show, s, 0, 0, NULL, 0);
     for (size_t k = 0; k < sizeof nouns / sizeof nouns[0]; k++)
         if (strcmp(nouns[k].word, name) == 0)
             nouns[k].load(l, s);
@@ -598,7 +656,7 @@ static void take_globals(struct config *c, struct globals *g)
 /* All but nouns that have marks of their own, tests, and settings that decide about no observation. */
 static void mark_rules(struct config *c, const struct conf_text *text)
 {
-    static const char *const others[] = {"table", "listen", "write", "store", "test", "node", "control", "memory-budget", "duplicate-window"};
+    static const char *const others[] = {"table", "listen", "write", "store", "test", "alarm", "node", "control", "memory-budget", "duplicate-window"};
     struct conf_mark m;
     conf_mark_init(&m);
     for (size_t i = 0; i < text->n; i++) {
@@ -618,7 +676,15 @@ static void load_all(struct loader *l, const struct conf_text *text)
     struct diag_place end = {.file = 0};
     struct option_layer layer = {&global_table, &g};
     struct option_reader r = {.diag = l->d, .config_file = l->c->path, .what = "the configuration", .at = end, .layers = &layer, .n_layers = 1,
-                              .special = read_noun, .special_names = special, .ctx = l};
+                              .special = read_noun, .special_names = special, .ctx = l, .on_default = effective_default, .default_ctx = &l->show};
+    const struct option_table *shown = &global_table;
+    for (size_t i = 0; i < text->n; i++) {
+        bool is_noun = false;
+        for (const char *const *w = special; *w; w++)
+            is_noun = is_noun || token_is(&text->v[i].v[0], *w);
+        if (!is_noun)
+            effective_stmt(&l->show, &text->v[i], 0, 0, &shown, 1);
+    }
     option_read_block(&r, text->v, text->n);
     if (!l->alarm_line)
         (void)option_set_defaults(&alarm_table, &l->c->alarm);
@@ -635,15 +701,18 @@ static void load_all(struct loader *l, const struct conf_text *text)
     option_free_values(&global_table, &g);
 }
 
-struct config *config_load_kept(const char *path, struct conf_files *given, const struct modules *m, struct diag *d)
+/* show: NULL, or gets the effective text. read: NULL, or gets the files, also when there is an error. */
+static struct config *load(const char *path, struct conf_files *given, const struct modules *m, struct diag *d, struct buf *show, struct conf_files *read)
 {
     struct arena *a = arena_new(512u << 20);
     struct conf_text text;
-    struct loader l = {.d = d, .m = m, .listeners = {.noun = "listener"}, .writers = {.noun = "writer"}, .tables = {.noun = "table"}};
+    struct loader l = {.d = d, .m = m, .listeners = {.noun = "listener"}, .writers = {.noun = "writer"}, .tables = {.noun = "table"},
+                       .show = {.out = show}};
     l.c = xcalloc(1, sizeof *l.c);
     l.c->path = xstrdup(path);
     l.c->tables = tables_new();
     l.c->files = *given;
+    l.c->is_kept = given->is_given;
     *given = (struct conf_files){0};
     buf_init(&l.table_bytes, SIZE_MAX / 4);
     if (conf_read(path, d, a, &l.c->files, &text) == 0 && !text.is_broken) {     /* with braces that do not match all else would be noise */
@@ -658,10 +727,32 @@ struct config *config_load_kept(const char *path, struct conf_files *given, cons
     free(l.rules);
     free(l.tests);
     arena_free(a);
+    if (read) {
+        *read = l.c->files;
+        l.c->files = (struct conf_files){0};
+    }
     if (diag_errors(d) == 0)
         return l.c;
     config_free(l.c);
     return NULL;
+}
+
+struct config *config_load_kept(const char *path, struct conf_files *given, const struct modules *m, struct diag *d)
+{
+    return load(path, given, m, d, NULL, NULL);
+}
+
+struct config *config_load_shown(const char *path, struct conf_files *given, const struct modules *m, struct diag *d, struct buf *out)
+{
+    return load(path, given, m, d, out, NULL);
+}
+
+void config_files(const char *path, const struct modules *m, struct conf_files *out)
+{
+    struct conf_files none = {0};
+    struct diag *d = diag_new();
+    config_free(load(path, &none, m, d, NULL, out));
+    diag_free(d);
 }
 
 struct config *config_load(const char *path, const struct modules *m, struct diag *d)

@@ -58,6 +58,7 @@ struct conf_table_mark { char *name; char mark[65]; };
 
 struct config {
     char *path;                         /* of the main file */
+    bool is_kept;                       /* from kept texts, not from disk */
     char hash[17];                      /* 16 hex of the SHA-256 over all files read, tables included */
     char *node;
     struct store_conf store;
@@ -84,6 +85,10 @@ struct config {
 struct config *config_load(const char *path, const struct modules *m, struct diag *d);
 /* The same from kept texts (conf_files.is_given; taken over and emptied): credentials and time zones still come from the disk. */
 struct config *config_load_kept(const char *path, struct conf_files *given, const struct modules *m, struct diag *d);
+/* As config_load_kept(), and appends the whole of it to out with every default made explicit and secrets hidden: a configuration again, for the same folder. */
+struct config *config_load_shown(const char *path, struct conf_files *given, const struct modules *m, struct diag *d, struct buf *out);
+/* The files that it is read from, as far as they can be read, whatever is wrong with it. */
+void config_files(const char *path, const struct modules *m, struct conf_files *out);
 void config_drop_files(struct config *c);           /* gives their memory back */
 /* Where engine and store of a configuration are, even when it has mistakes: heap, or NULL when that cannot be found out. */
 void config_locate(const char *path, char **control, char **store);

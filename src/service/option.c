@@ -150,6 +150,8 @@ static void finish_row(const struct block *b, const struct option_layer *layer, 
     }
     if (option_value_default(row, (char *)layer->values + row->offset))
         abort();
+    if (b->r->on_default)
+        b->r->on_default(b->r->default_ctx, row);
 }
 
 void option_read_block(const struct option_reader *r, const struct lexer_stmt *body, size_t n)

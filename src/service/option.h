@@ -58,6 +58,8 @@ struct option_reader {
     bool (*special)(void *ctx, const char *name, struct option_args *a, const struct lexer_stmt *stmt);
     const char *const *special_names;   /* NULL-terminated */
     void *ctx;
+    void (*on_default)(void *ctx, const struct option_row *row);    /* for each option that was not named; may be NULL */
+    void *default_ctx;
 };
 /* Reads all statements of a block, sets defaults of what was not named, reports missing ones. Errors go to diag. */
 void option_read_block(const struct option_reader *r, const struct lexer_stmt *body, size_t n);

@@ -119,6 +119,9 @@ static const char schema_2[] =
     "CREATE INDEX mirror_lab_k ON mirror_lab(writer,k) WHERE k<>'';"
     "CREATE TABLE mirror_place(writer INTEGER NOT NULL, list INTEGER NOT NULL, is_loaded INTEGER NOT NULL, is_sweeping INTEGER NOT NULL,"
     " swept_us INTEGER NOT NULL, top_ms INTEGER NOT NULL, floor_ms INTEGER NOT NULL, at TEXT NOT NULL, owner TEXT NOT NULL, PRIMARY KEY(writer,list)) WITHOUT ROWID;"
+    "CREATE TABLE config_run(id INTEGER PRIMARY KEY, us INTEGER NOT NULL, config INTEGER NOT NULL, how TEXT NOT NULL, who TEXT NOT NULL);"
+    "CREATE TABLE config_text(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, text BLOB NOT NULL);"
+    "CREATE TABLE config_file(config INTEGER NOT NULL, place INTEGER NOT NULL, path TEXT NOT NULL, text INTEGER NOT NULL, PRIMARY KEY(config,place)) WITHOUT ROWID;"
     "PRAGMA user_version=2;";
 
 static const char *const message_state_names[] = {[MESSAGE_STORED] = "stored", [MESSAGE_REFUSED] = "refused", [MESSAGE_QUARANTINED] = "quarantined"};

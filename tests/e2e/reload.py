@@ -440,6 +440,84 @@ def test_what_no_route_took_goes_on_after_a_reload():
         expect(r.json('verify')['balanced'], 'sums')
 
 
+def test_undo_diff_and_the_effective_configuration():
+    with rig.Rig(seed=CASES) as r:
+        own_tables(r)
+        first = text_of(r)
+        a = reload_ok(r)
+        put(r, first.replace('hold "no route"', 'hold "no way"'))
+        row(r, 'tests.csv', system='http://loinc.org', code='99901-1', kind='presence', test_type='PCR', tested_for='Ebola virus')
+        second = text_of(r)
+        b = reload_ok(r)
+        expect(r.verb('diff')[0] == 0, 'running and disk are the same')
+        rc, out, _ = r.verb('diff', str(a['number']), str(b['number']), check=False)
+        expect(rc == 1 and '-route "everything-else" { hold "no route" }' in out and '+route "everything-else" { hold "no way" }' in out and
+               'tests.csv (number %d)' % b['number'] in out and '+http://loinc.org,99901-1' in out, 'diff', out)
+        expect(r.verb('diff', '99', check=False)[0] == 3, 'a number that is not there')
+        # undo runs the texts of before; the disk keeps the new ones
+        rc, out, _ = r.verb('undo', '--by', 'amina')
+        expect('running configuration number %d' % a['number'] in out and 'THE FILES ON DISK ARE ANOTHER CONFIGURATION' in out, 'undo', out)
+        only(ask(r, do='status'), config=a['config'], config_number=a['number'])
+        expect(text_of(r) == second, 'the disk was touched')
+        status = r.verb('status', check=False)[1]
+        expect('config      number %d, %s, since 20' % (a['number'], a['config']) in status and 'THE FILES ON DISK ARE ANOTHER CONFIGURATION' in status, 'status', status)
+        rc, out, _ = r.verb('diff', check=False)
+        expect(rc == 1 and '(on disk)' in out and '+route "everything-else" { hold "no way" }' in out, 'diff', out)
+        with mllp.Client('127.0.0.1', r.mllp) as c:
+            acked(c, 'UN1', sample='UN1')
+        # … and again: the other way round; by number; a number without texts
+        only(ask(r, do='undo', by='tester'), number=b['number'])
+        only(ask(r, do='undo', number=1), number=1)
+        bad = ask(r, do='undo', number=77)
+        expect('error' in bad and 'number 77' in bad['text'], 'no such number', bad)
+        # texts back to disk, with a copy of what was there
+        rc, out, _ = r.verb('undo', '--write', '--by', 'amina', str(a['number']))
+        expect(text_of(r) == first and out.count('kept   ') == 2 and out.count('wrote  ') == 2, 'undo --write', out)
+        copies = [f for f in os.listdir(r.folder) if re.match(r'labrelay\.conf\.\d{8}-\d{6}$', f)]
+        expect(len(copies) == 1 and open(os.path.join(r.folder, copies[0])).read() == second, 'the copy', copies)
+        expect(r.verb('diff')[0] == 0, 'running and disk are the same again')
+        expect('THE FILES' not in r.verb('status', check=False)[1], 'status')
+        runs = r.json('undo', '--list')
+        expect([x['number'] for x in runs] == [a['number'], 1, b['number'], a['number'], b['number'], a['number'], 1], 'runs', runs)
+        expect(runs[0]['how'] == 'undo' and runs[0]['by'] == 'amina' and runs[-1]['how'] == 'start' and all(x['is_kept'] for x in runs), 'runs', runs)
+        # the whole of it passes check, keeps its meaning, and says no secret
+        for which in ([], ['running'], [str(b['number'])]):
+            whole = r.verb('show', '--effective', *which)[1]
+            path = os.path.join(r.folder, 'effective.conf')
+            with open(path, 'w') as f:
+                f.write(whole)
+            rc, out, err = r.verb('check', '-c', path, conf=False)
+            expect(rc == 0, 'the effective configuration does not pass check', out, err)
+            expect(rig.PASSWORD not in whole and 'commit-delay 5ms' in whole and 'duplicate-window 30d' in whole and 'ack-deadline 15s' in whole and
+                   'retry-max 15m' in whole and whole.count('timezone') == 1, 'effective', whole)
+            with open(path + '2', 'w') as f:
+                f.write(r.verb('show', '-c', path, '--effective', conf=False)[1])
+            strip = [x for x in whole.split('\n')[1:] if x.strip()]
+            again = [x for x in open(path + '2').read().split('\n')[1:] if x.strip()]
+            expect(sorted(strip) == sorted(again), 'not the same again', [x for x in again if x not in strip], [x for x in strip if x not in again])
+        literal = text_of(r).replace('credential "godata-password"', '"open-secret"')
+        put(r, literal)
+        whole = r.verb('show', '--effective')[1]
+        expect('open-secret' not in whole and 'password "hidden"' in whole, 'a secret', whole)
+        put(r, first)
+
+
+def test_a_broken_file_on_disk_does_not_lock_the_admin_out():
+    with rig.Rig(seed=CASES) as r:
+        a = reload_ok(r)
+        put(r, text_of(r).replace('send  lab', 'sned  lab'))
+        rc, out, err = r.verb('undo', check=False)
+        expect(rc == 1 and 'no other configuration ran before' in err, 'undo', rc, out, err)
+        rc, out, err = r.verb('diff', check=False)
+        expect(rc == 1 and '+    sned  lab to "godata"' in out, 'diff', out, err)
+        expect('THE FILES ON DISK HAVE MISTAKES' in r.verb('status', check=False)[1], 'status')
+        for verb in (['status'], ['held'], ['queue'], ['verify']):
+            rc, out, err = r.verb(*verb, check=False)
+            expect(rc == 0 and 'number %d' % a['number'] in err, 'no answer from ' + verb[0], rc, out, err)
+        rc, out, err = r.verb('undo', '--write', str(a['number']))
+        expect('sned' not in text_of(r), 'undo --write', out)
+
+
 class Load:
     """Sends on one connection until it is told to stop; a lost connection or a reply other than AA is a failure."""
 
