@@ -57,7 +57,8 @@ static void problems(struct explained *x, const struct parsed *p)
             buf_json_kv(x->b, "text", q->text);
             buf_addc(x->b, '}');
         } else {
-            buf_addf(x->b, "  %s %d at %s: %s (%s)\n", q->severity == 'W' ? "warning" : q->severity == 'I' ? "note" : "error", q->code, q->where, q->text, q->name);
+            struct span at = span_has(q->expression) ? q->expression : span_of(q->where);
+            buf_addf(x->b, "  %s %d at %.*s: %s (%s)\n", q->severity == 'W' ? "warning" : q->severity == 'I' ? "note" : "error", q->code, SPAN_ARG(at), q->text, q->name);
         }
     }
     if (x->is_json)

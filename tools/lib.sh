@@ -26,7 +26,7 @@ need() {
 
 BUILD_PACKAGES="build-essential autoconf automake pkg-config libevent-dev libssl-dev libcurl4-openssl-dev libjansson-dev libxml2-dev libsqlite3-dev libpcre2-dev libicu-dev tzdata ca-certificates"
 DEMO_PACKAGES="curl python3"
-CHECK_PACKAGES="libcmocka-dev clang libclang-rt-dev python3 curl mandoc strace xz-utils git procps"
+CHECK_PACKAGES="libcmocka-dev clang libclang-rt-dev python3 curl mandoc openssl strace xz-utils git procps"
 
 bootstrap() {
     [ -x "$ROOT/configure" ] && [ "$ROOT/configure" -nt "$ROOT/configure.ac" ] && [ "$ROOT/Makefile.in" -nt "$ROOT/Makefile.am" ] ||

@@ -59,6 +59,7 @@ int engine_open(struct engine **out, const struct engine_env *env, struct err *e
     g->clock_offset_us = g->started_us - clock_mono_us();
     if (reload_open(g, e) || store_recover(env->store, g->started_us, g->settle_us, &recovered, e) || rewind_due(g, g->started_us, e) || store_commit(env->store, e))
         return -1;
+    import_sweep(g->conf->store.path);
     log_event(LOG_INFO, "engine started", log_word("node", g->conf->node), log_word("config", g->conf->hash), log_int("number", g->config_number),
               log_int("unknown", recovered));
     return watch_open(g, e) || alarm_open(g, e) ? -1 : dispatch_open(g, e);

@@ -2,20 +2,24 @@
  * NAME import - a file that a verb hands over by the control socket goes in as if a listener had read it.
  *
  * {"do":"import","channel":"lab","parser":"csv","path":"/var/lib/labrelay/.import-1234","name":"week-45.csv"}
- * The path is a file that the verb wrote beside the store for us; it is read here and removed by the verb. Answer, after the commit:
+ * The path is a file that the verb wrote beside the store for us; it is read here and removed, by us and by the verb; what a verb that was
+ * killed left there goes at our next start. Answer, after the commit:
  * {"ok":true,"rows":[{"row":2,"fate":"stored","message":17,"where":"…","reason":"…"},…]} in the order of the file.
  * DIAGNOSTICS answers {"error":"…"}: no such channel or parser, a path that is not ours, a file that cannot be read, a store that refuses.
  */
+#include <dirent.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "fsutil.h"
 #include "inner.h"
 #include "xmem.h"
 
+#define PREFIX ".import-"               /* names of the verb's copies; they hold patient data */
 #define ANSWER_MAX_BYTES ((size_t)64 << 20)
 #define IMPORT_MAX_BYTES ((size_t)16 << 20)
 
@@ -71,7 +75,20 @@ static bool is_ours(const struct engine *g, const char *path)
 {
     const char *slash = strrchr(g->conf->store.path, '/');
     size_t n = slash ? (size_t)(slash - g->conf->store.path) + 1 : 0;
-    return strncmp(path, g->conf->store.path, n) == 0 && strncmp(path + n, ".import-", 8) == 0 && !strchr(path + n, '/');
+    return strncmp(path, g->conf->store.path, n) == 0 && strncmp(path + n, PREFIX, sizeof PREFIX - 1) == 0 && !strchr(path + n, '/');
+}
+
+void import_sweep(const char *store_path)
+{
+    char *folder = fs_path_beside(store_path, ".");
+    DIR *d = opendir(folder);
+    const struct dirent *de;
+    while (d && (de = readdir(d)))
+        if (strncmp(de->d_name, PREFIX, sizeof PREFIX - 1) == 0)
+            (void)unlinkat(dirfd(d), de->d_name, 0);
+    if (d)
+        (void)closedir(d);
+    free(folder);
 }
 
 char *import_run(struct engine *g, const char *channel, const char *path, const char *name, const char **failure, struct err *e)
@@ -90,6 +107,7 @@ char *import_run(struct engine *g, const char *channel, const char *path, const 
         *failure = "the file cannot be read";
         return NULL;
     }
+    (void)unlink(path);
     struct frame *f = xcalloc(1, sizeof *f);
     f->mail.kind = MAIL_FRAME;
     f->listener_index = ch->number;

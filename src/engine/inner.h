@@ -233,6 +233,7 @@ int  life_start_anew(struct engine *g, struct delivery *d, int64_t now, struct e
 /* command.c: one control request; returns the JSON answer (heap), which holds without a commit when it only tells; NULL: it comes later */
 char *command_run(struct engine *g, const char *request, bool *is_telling, struct err *e);
 
+void import_sweep(const char *store_path);   /* at the start: copies that a killed verb left beside the store */
 /* import.c: a file that a verb wrote beside the store; the answer (heap), or NULL with *failure */
 char *import_run(struct engine *g, const char *channel, const char *path, const char *name, const char **failure, struct err *e);
 

@@ -164,7 +164,10 @@ def test_many_rows_survive_a_kill():
         took = time.monotonic() - t0
         expect(a['totals'] == {'stored': 2000}, 'totals', a['totals'])
         r.stop(9)                       # the answer was given: all is on disk
+        left = os.path.join(r.folder, '.import-1')     # as of a verb that was killed
+        open(left, 'w').close()
         r.start()
+        expect(not os.path.exists(left), 'a copy that was left stays')
         expect(imported(r, text)['totals'] == {'duplicate': 2000}, 'after a kill')
         r.settle(120)
         expect(len(r.sandbox.lab_results()) == 2000, 'each result once')
