@@ -21,6 +21,7 @@
 #define LOOK_AGAIN_US 200000        /* how soon the store is asked again when nothing woke us */
 #define COMMIT_US 8000              /* a slow commit with what comes before and after it */
 #define BEHIND_MAX 15               /* tasks that wait behind the one a courier has */
+#define BEHIND_US 20000             /* how long after a version with an open end the next one of its key is looked at again */
 #define OLD_KEY_US (60LL * 24 * 3600 * 1000000)
 
 static int64_t memory_get(void *ctx, const char *writer, const char *key, int64_t def)
@@ -281,14 +282,20 @@ static bool has_open_end(const struct delivery *other, const struct delivery *d)
     return other->id < d->id && other->state == DELIVERY_WAITING && (other->step == STEP_UPDATE || other->step == STEP_REMOVE);
 }
 
-static int key_is_blocked(struct engine *g, const struct delivery *d, bool *is_blocked, struct err *e)
+/* until_us: when the other is due, if it waits for that (it may stand behind this one in the lane). */
+static int key_is_blocked(struct engine *g, const struct delivery *d, int64_t now, bool *is_blocked, int64_t *until_us, struct err *e)
 {
     struct delivery *v = NULL;
     size_t n = 0;
     if (store_find_open(g->env.store, d->result_key, &v, &n, e))
         return -1;
     for (size_t i = 0; i < n; i++)
-        *is_blocked = *is_blocked || has_open_end(&v[i], d);
+        if (has_open_end(&v[i], d)) {
+            int64_t due = v[i].next_us > now ? v[i].next_us : now;
+            *is_blocked = true;
+            if (v[i].state == DELIVERY_WAITING && *until_us < due + BEHIND_US)
+                *until_us = due + BEHIND_US;
+        }
     deliveries_free(v, n);
     return 0;
 }
@@ -381,6 +388,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     struct delivery *d = &x->d;
     struct store_target target = {.remote_id = NULL};
     bool is_over = false, is_blocked = false;
+    int64_t until_us = 0;
     int rc = -1;
     bool is_write = d->step == STEP_CREATE || d->step == STEP_UPDATE || d->step == STEP_REMOVE;
     if (d->step == STEP_PERSON) {       /* nothing to compare: its own look decides */
@@ -393,8 +401,15 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     }
     if (is_write) {
         d->updated_us = now;
-        if (key_is_blocked(g, d, &is_blocked, e))
+        if (key_is_blocked(g, d, now, &is_blocked, &until_us, e))
             return -1;
+        if (is_blocked && until_us) {   /* it gives way, or the one it waits for could never pass it in the lane */
+            d->next_us = until_us;
+            if (store_update_delivery(g->env.store, d, e))
+                return -1;
+            dispatch_wake(g, w->conf->name);
+            dispatch_forget(w, x);
+        }
         if (is_blocked)
             return 0;
         if (d->flags & DELIVERY_IS_PERSON ? person_decide(g, d, &target, &is_over, e) : decide(g, d, now, &target, &is_over, e))

@@ -79,11 +79,21 @@ static bool is_replaced(const struct delivery *o, const struct delivery *d)
 {
     switch (version_compare(d->issued_us, d->rank, d->body, o->issued_us, o->rank, o->body)) {
     case VERSION_NEWER: return true;
-    case VERSION_TIE: return !o->body[0];
+    case VERSION_TIE: return !o->body[0] || (d->flags & DELIVERY_IS_PERSON) != 0;
     case VERSION_SAME: return o->state == DELIVERY_HELD;
     case VERSION_OLDER: return false;
     }
     return false;
+}
+
+/* Something newer stands there already: nobody need decide between what is older. */
+static int is_past(struct engine *g, const struct delivery *d, bool *out, struct err *e)
+{
+    struct store_target t = {.remote_id = NULL};
+    int rc = store_get_target(g->env.store, d->result_key, &t, e);
+    *out = rc == 0 && version_compare(d->issued_us, d->rank, d->body, t.issued_us, t.rank, t.body) == VERSION_OLDER;
+    store_target_clear(&t);
+    return rc < 0 ? -1 : 0;
 }
 
 int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
@@ -91,6 +101,7 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
     struct delivery *v = NULL;
     size_t n = 0;
     int rc = -1;
+    bool is_old = false;
     if (store_find_open(g->env.store, d->result_key, &v, &n, e))
         return -1;
     for (size_t i = 0; i < n && d->state == DELIVERY_READY; i++) {
@@ -113,8 +124,10 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
                 break; /* what came later is newer: senders say the time of a registration in minutes */
             if (o->state == DELIVERY_HELD && (!o->body[0] || strcmp(o->reason, "VERSION_TIE") == 0))
                 break; /* what could not be read takes no part: the sender, or we, mended it */
-            d->state = DELIVERY_HELD;
-            delivery_set(&d->reason, "VERSION_TIE");
+            if (is_past(g, d, &is_old, e))
+                goto out;
+            d->state = is_old ? DELIVERY_SUPERSEDED : DELIVERY_HELD;
+            delivery_set(&d->reason, is_old ? "OLDER" : "VERSION_TIE");
             break;
         case VERSION_NEWER:
             break;
