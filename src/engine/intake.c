@@ -96,6 +96,26 @@ static int is_past(struct engine *g, const struct delivery *d, bool *out, struct
     return rc < 0 ? -1 : 0;
 }
 
+/* What becomes of d by an open one of its key; NULL: it goes ahead. */
+static const char *met(const struct delivery *o, const struct delivery *d)
+{
+    switch (version_compare(d->issued_us, d->rank, d->body, o->issued_us, o->rank, o->body)) {
+    case VERSION_SAME: /* of another patient: whoever is found decides, or a person */
+        return strcmp(d->who, o->who) == 0 ? "SAME_AGAIN" : NULL;
+    case VERSION_OLDER:
+        return "OLDER";
+    case VERSION_TIE:
+        if (d->flags & DELIVERY_IS_PERSON)
+            return NULL; /* what came later is newer: senders say the time of a registration in minutes */
+        if (o->state == DELIVERY_HELD && (!o->body[0] || strcmp(o->reason, "VERSION_TIE") == 0))
+            return NULL; /* what could not be read takes no part: the sender, or we, mended it */
+        return "VERSION_TIE";
+    case VERSION_NEWER:
+        return NULL;
+    }
+    return NULL;
+}
+
 int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
 {
     struct delivery *v = NULL;
@@ -104,34 +124,18 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
     bool is_old = false;
     if (store_find_open(g->env.store, d->result_key, &v, &n, e))
         return -1;
-    for (size_t i = 0; i < n && d->state == DELIVERY_READY; i++) {
-        struct delivery *o = &v[i];
-        if (o->id == d->id)
-            continue;
-        switch (version_compare(d->issued_us, d->rank, d->body, o->issued_us, o->rank, o->body)) {
-        case VERSION_SAME:
-            if (strcmp(d->who, o->who) != 0)
-                break; /* the same result of somebody else: whoever is found decides, or a person */
-            d->state = DELIVERY_SUPERSEDED;
-            delivery_set(&d->reason, "SAME_AGAIN");
-            break;
-        case VERSION_OLDER:
-            d->state = DELIVERY_SUPERSEDED;
-            delivery_set(&d->reason, "OLDER");
-            break;
-        case VERSION_TIE:
-            if (d->flags & DELIVERY_IS_PERSON)
-                break; /* what came later is newer: senders say the time of a registration in minutes */
-            if (o->state == DELIVERY_HELD && (!o->body[0] || strcmp(o->reason, "VERSION_TIE") == 0))
-                break; /* what could not be read takes no part: the sender, or we, mended it */
-            if (is_past(g, d, &is_old, e))
-                goto out;
-            d->state = is_old ? DELIVERY_SUPERSEDED : DELIVERY_HELD;
-            delivery_set(&d->reason, is_old ? "OLDER" : "VERSION_TIE");
-            break;
-        case VERSION_NEWER:
-            break;
-        }
+    const char *reason = NULL;
+    for (size_t i = 0; i < n; i++) {        /* all of them before a verdict: a repetition or an old one is no tie */
+        const char *now = v[i].id == d->id ? NULL : met(&v[i], d);
+        if (now && (!reason || strcmp(reason, "VERSION_TIE") == 0))
+            reason = now;
+    }
+    if (reason && strcmp(reason, "VERSION_TIE") == 0 && is_past(g, d, &is_old, e))
+        goto out;
+    if (reason) {
+        reason = is_old ? "OLDER" : reason;
+        d->state = strcmp(reason, "VERSION_TIE") == 0 ? DELIVERY_HELD : DELIVERY_SUPERSEDED;
+        delivery_set(&d->reason, reason);
     }
     for (size_t i = 0; i < n && d->state == DELIVERY_READY; i++) {
         struct delivery *o = &v[i];

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """histories - property test of a result's life: random histories of versions, in random orders, against a model of its own.
 
-    histories.py [--histories N] [--seed N] [--ties PERCENT] [--connections N] [--rounds N] [--slow MS] [--drop N] [--show N]
+    histories.py [--histories N] [--seed N] [--ties PERCENT] [--connections N] [--rounds N] [--slow MS] [--drop N] [--inject MS] [--show N]
 
 A history is one result (laboratory, sample, test) through its versions: preliminary, final, corrected, cancelled, withdrawn, with the values of
 each. All of them are sent over several MLLP connections at once, in random order, with repetitions (the same message; the same content
@@ -131,6 +131,28 @@ class Senders:
                     self.wrong.append('no AA: %r' % reply[:300])
 
 
+class Injector(threading.Thread):
+    """Spoils one answer to an update, a removal or a read every now and then; some are carried out, some are not."""
+    ROUTES = ('PUT /outbreaks/:o/:p/:1/lab-results/:2', 'DELETE /outbreaks/:o/:p/:1/lab-results/:2', 'GET /outbreaks/:o/:p/:1/lab-results/:2')
+    MODES = (('close', True), ('close', False), ('half', True), ('garbage', True), ('status', False))
+
+    def __init__(self, sandbox, seed, every):
+        super().__init__(daemon=True)
+        self.sandbox, self.random, self.every, self.end, self.n = sandbox, random.Random(seed), every, threading.Event(), 0
+
+    def run(self):
+        while self.every and not self.end.wait(self.every * self.random.random() * 2):
+            mode, executes = self.random.choice(self.MODES)
+            self.sandbox.call('POST', '/sandbox/inject', {'route': self.random.choice(self.ROUTES), 'times': 1, 'mode': mode, 'status': 503, 'executes': executes})
+            self.n += 1
+
+    def stop(self):
+        self.end.set()
+        if self.is_alive():
+            self.join()
+        self.sandbox.call('POST', '/sandbox/inject', {'times': 0, 'mode': 'close'})
+
+
 def stands(labs):
     """What the sandbox has, by sample: list of (content, K)."""
     out = collections.defaultdict(list)
@@ -177,7 +199,8 @@ def run(args):
     began = time.monotonic()
     flags = ['--slow', str(args.slow)] + (['--drop-reply', str(args.drop), '--late', '0.3', '--late-every', str(args.drop * 2 + 1)] if args.drop else [])
     with rig.Rig(seed=CASES, sandbox_flags=flags, writer_options='couriers 8\n    settle-unknown 1s\n    retry-max 5s') as r:
-        senders = Senders(r, args.connections)
+        senders, injector = Senders(r, args.connections), Injector(r.sandbox, args.seed, args.inject / 1000)
+        injector.start()
         for i, messages in enumerate(rounds):
             if i and i == len(rounds) - 1:
                 r.stop()
@@ -185,6 +208,7 @@ def run(args):
             rng.shuffle(messages)
             senders.send(messages)
             r.settle(args.patience)
+        injector.stop()
         seconds = time.monotonic() - began
         held = [(d['body']['sampleIdentifier'], d['reason']) for d in r.json('held', 'list')]
 
@@ -195,9 +219,9 @@ def run(args):
             wrong.append('verify does not balance')
         stats = r.sandbox.call('GET', '/sandbox/stats')
     n_ties = sum(h.has_ties for h in histories)
-    print('%d histories (%d with ties), %d versions, %d messages in %d rounds over %d connections, seed %d: %.1f s, %d POSTs of lab results, %d held as ties' % (
+    print('%d histories (%d with ties), %d versions, %d messages in %d rounds over %d connections, seed %d: %.1f s, %d POSTs of lab results, %d answers to spoil, %d held as ties' % (
         len(histories), n_ties, sum(len(h.versions) for h in histories), sum(map(len, rounds)), args.rounds, args.connections, args.seed, seconds,
-        stats['lab_posts'], len(held)))
+        stats['lab_posts'], injector.n, len(held)))
     for w in wrong[:args.show]:
         print('WRONG ' + w)
     print('%s histories: %d wrong' % ('not ok' if wrong else 'ok', len(wrong)))
@@ -213,7 +237,8 @@ def main():
     p.add_argument('--rounds', type=int, default=8)
     p.add_argument('--slow', type=int, default=3, help='milliseconds for each answer of the sandbox')
     p.add_argument('--drop', type=int, default=17, help='each Nth POST loses its answer, each 2N+1st is executed late; 0: none')
-    p.add_argument('--patience', type=int, default=60, help='seconds for a round to settle')
+    p.add_argument('--inject', type=int, default=0, help='an answer to an update, removal or read is spoiled every so many milliseconds; 0: none')
+    p.add_argument('--patience', type=int, default=120, help='seconds for a round to settle')
     p.add_argument('--show', type=int, default=10, help='how many wrong ones are shown')
     args = p.parse_args()
     print('histories: seed %d' % args.seed, file=sys.stderr)
