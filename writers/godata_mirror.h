@@ -61,7 +61,8 @@ struct godata_page {
 void godata_page_clear(struct godata_page *p);
 /* true: out is filled, to be cleared by the caller. false: nothing to read before *next_us (0: until something else happens). */
 bool godata_mirror_next_page(struct godata_mirror *m, int64_t now_us, struct godata_page *out, int64_t *next_us);
-/* rows: the array that Go.Data answered. Rows and cursor go into the same batch. */
+/* rows: the array that Go.Data answered (a reference is kept). A few milliseconds of them are taken now, the rest by the next calls of
+ * godata_mirror_next_page(), which asks to be called at once; the cursor goes into the batch of the last ones. */
 int  godata_mirror_take_page(struct godata_mirror *m, const struct godata_page *page, const json_t *rows, int64_t now_us, struct err *e);
 /* code: error code of the answer or NULL. 403: this list is off, named in the report, tried again later. */
 void godata_mirror_page_failed(struct godata_mirror *m, const struct godata_page *page, int http_status, const char *code, int64_t now_us);

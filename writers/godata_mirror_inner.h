@@ -51,6 +51,8 @@ struct godata_mirror {
     enum godata_list list;
     uint64_t number;
     int64_t issued_us;
+    json_t *rows;                               /* of an answer that is being taken, a slice each turn; NULL: none */
+    size_t taken;                               /* of rows */
     /* rounds */
     bool is_round;
     int64_t round_us, want_us, seen_us, last_us, elapsed_us, retry_us, server_ms;

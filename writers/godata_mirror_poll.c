@@ -11,7 +11,7 @@
  *   When a round had to read more than FEW pages, the next ones of a minute are quick: QUICK_OVERLAP only, and nothing that we wrote ourselves.
  * CLOCKS  no stamp is compared with our clock. A server whose Date lies behind its newest stamp was set back: the cursor goes back with it.
  * COST  one request a list and round when nothing changed; rounds every POLL_US, at most one a second when somebody waits.
- * CRASH STATES rows and place are in one batch: after a crash the page is read again, and rows that are known are passed over.
+ * CRASH STATES the place is in the batch of a page's last rows: after a crash the page is read again, and rows that are known are passed over.
  * DIAGNOSTICS log "mirror loading" (counts), "mirror loaded", "mirror list off" (403: the list's permission is missing), "go.data clock set back".
  */
 #include "godata_mirror_inner.h"
@@ -38,6 +38,8 @@
 #define STALE_MAX 1000
 #define PROGRESS_US (10 * SECOND_US)
 #define FILTER_MAX 16384
+#define SLICE_US 3000                       /* of the engine's time, then others get their turn */
+#define SLICE_LOOK 8                        /* rows between two looks at the clock */
 #define MARK_EVERY_US (OVERLAP_MS * 1000 / (MARKS - 2))
 
 static const char *const list_names[GODATA_LISTS] = {"people", "lab-results"};
@@ -50,6 +52,8 @@ bool mirror_is_off(const struct mirror_list *l)
 void mirror_forget_polls(struct godata_mirror *m)
 {
     m->kind = PAGE_NONE;
+    json_decref(m->rows);
+    m->rows = NULL;
     m->is_round = false;
     m->round_us = m->retry_us = 0;
     m->failures = 0;
@@ -310,21 +314,35 @@ static bool next_sweep(struct godata_mirror *m, int64_t now_us, struct godata_pa
     return false;
 }
 
+static int take_more(struct godata_mirror *m, int64_t now_us, struct err *e);
+
+/* The store lost what memory thinks is written: from what it has. */
+static bool start_over(struct godata_mirror *m, int64_t now_us, int64_t *next_us)
+{
+    struct err e = ERR_INIT;
+    mirror_forget_polls(m);
+    if (mirror_load_places(m, &e) == 0)
+        return true;
+    log_err(LOG_ERROR, "cannot read the mirror", &e);
+    *next_us = now_us + RETRY_FIRST_US;
+    return false;
+}
+
 bool godata_mirror_next_page(struct godata_mirror *m, int64_t now_us, struct godata_page *out, int64_t *next_us)
 {
     struct err e = ERR_INIT;
     *out = (struct godata_page){0};
     *next_us = 0;
     tick(m, now_us);
-    if (!m->store || !m->is_confirmed || m->kind != PAGE_NONE)
+    if (!m->store || !m->is_confirmed || (m->kind != PAGE_NONE && !m->rows))
         return false;
-    if (m->rollbacks != store_rollbacks(m->store)) {    /* the store lost what memory thinks is read */
-        mirror_forget_polls(m);
-        if (mirror_load_places(m, &e) != 0) {
-            log_err(LOG_ERROR, "cannot read the mirror", &e);
-            *next_us = now_us + RETRY_FIRST_US;
-            return false;
-        }
+    if (m->rollbacks != store_rollbacks(m->store) && !start_over(m, now_us, next_us))
+        return false;
+    if (m->rows && take_more(m, now_us, &e) != 0)
+        log_err(LOG_ERROR, "cannot keep a page of the mirror", &e);
+    if (m->rows) {
+        *next_us = now_us;                  /* at once, but others may do something in between */
+        return false;
     }
     if (m->retry_us > now_us) {
         *next_us = m->retry_us;
@@ -357,19 +375,22 @@ bool godata_mirror_next_page(struct godata_mirror *m, int64_t now_us, struct god
 
 /* ---- pages ---- */
 
-static int take_rows(struct godata_mirror *m, enum godata_list list, const json_t *rows, int64_t now_us, struct err *e)
+/* Takes rows for a few milliseconds. *is_done: that were all. */
+static int take_slice(struct godata_mirror *m, bool *is_done, struct err *e)
 {
-    struct mirror_list *l = &m->lists[list];
-    const json_t *o;
-    size_t i;
-    json_array_foreach((json_t *)(uintptr_t)rows, i, o) {
-        if ((list == GODATA_LIST_PEOPLE ? mirror_take_person(m, o, now_us, e) : mirror_take_lab(m, o, now_us, e)) != 0)
+    struct mirror_list *l = &m->lists[m->list];
+    size_t n = json_array_size(m->rows);
+    int64_t until_us = clock_mono_us() + SLICE_US, most = m->server_ms ? m->server_ms + OVERLAP_MS : INT64_MAX;
+    while (m->taken < n && (m->taken % SLICE_LOOK != 0 || clock_mono_us() < until_us)) {
+        const json_t *o = json_array_get(m->rows, m->taken++);
+        if ((m->list == GODATA_LIST_PEOPLE ? mirror_take_person(m, o, m->last_us, e) : mirror_take_lab(m, o, m->last_us, e)) != 0)
             return -1;
-        int64_t stamp = godata_row_stamp(o, "dbUpdatedAt"), most = m->server_ms ? m->server_ms + OVERLAP_MS : INT64_MAX;
+        int64_t stamp = godata_row_stamp(o, "dbUpdatedAt");
         if (m->kind == PAGE_ROUND && stamp > l->place.top_ms)
             l->place.top_ms = stamp < most ? stamp : most;      /* one stamp from the future must not hide what comes */
+        l->rows++;
     }
-    l->rows += (int64_t)json_array_size(rows);
+    *is_done = m->taken >= n;
     return 0;
 }
 
@@ -420,13 +441,13 @@ static void note_progress(struct godata_mirror *m, struct mirror_list *l, enum g
     log_event(LOG_INFO, "mirror loading", log_word("writer", m->writer), log_word("list", list_names[list]), log_int("rows", l->swept_rows));
 }
 
-static int take_sweep(struct godata_mirror *m, enum godata_list list, const json_t *rows, int64_t now_us, struct err *e)
+static int end_sweep_page(struct godata_mirror *m, enum godata_list list, const json_t *rows, int64_t now_us, struct err *e)
 {
     struct mirror_list *l = &m->lists[list];
     size_t n = json_array_size(rows);
     const char *last = n ? json_string_value(json_object_get(json_array_get(rows, n - 1), "id")) : NULL;
     bool is_end = n < PAGE_ROWS || !last || strlen(last) >= sizeof l->place.at;
-    if (take_rows(m, list, rows, now_us, e) != 0 || drop_unlisted(m, list, rows, l->place.at, is_end ? NULL : last, e) != 0)
+    if (drop_unlisted(m, list, rows, l->place.at, is_end ? NULL : last, e) != 0)
         return -1;
     l->swept_rows += (int64_t)n;
     note_progress(m, l, list, now_us);
@@ -453,14 +474,12 @@ static void take_top(struct mirror_list *l, const json_t *rows)
     l->has_top = true;
 }
 
-static int take_round(struct godata_mirror *m, enum godata_list list, const json_t *rows, int64_t now_us, struct err *e)
+static void end_round_page(struct godata_mirror *m, enum godata_list list, const json_t *rows)
 {
     struct mirror_list *l = &m->lists[list];
     size_t n = json_array_size(rows);
     const json_t *last = json_array_get(rows, n ? n - 1 : 0);
     struct span id = godata_json_text(last, "id");
-    if (take_rows(m, list, rows, now_us, e) != 0)
-        return -1;
     l->pages++;
     if (n < PAGE_ROWS || id.n == 0 || id.n > GODATA_ROW_ID_MAX) {
         end_list(m, l);
@@ -475,7 +494,6 @@ static int take_round(struct godata_mirror *m, enum godata_list list, const json
         is_over &= m->lists[i].is_over;
     if (is_over)
         end_round(m);
-    return 0;
 }
 
 static void again_later(struct godata_mirror *m, int64_t now_us)
@@ -487,26 +505,24 @@ static void again_later(struct godata_mirror *m, int64_t now_us)
     m->retry_us = now_us + (wait_us < RETRY_MAX_US ? wait_us : RETRY_MAX_US);
 }
 
-int godata_mirror_take_page(struct godata_mirror *m, const struct godata_page *page, const json_t *rows, int64_t now_us, struct err *e)
+/* The next slice of the answer; with the last one the page is over and the place is written down. */
+static int take_more(struct godata_mirror *m, int64_t now_us, struct err *e)
 {
-    enum page_kind kind = m->kind;
-    struct mirror_list *l = &m->lists[page->list];
+    struct mirror_list *l = &m->lists[m->list];
+    bool is_done = true;
     int rc = 0;
-    tick(m, now_us);
-    if (kind == PAGE_NONE || page->number != m->number)
-        return 0;                           /* the outbreak changed meanwhile */
-    if (page->server_us)
-        m->server_ms = page->server_us / 1000;
-    if (m->rollbacks != store_rollbacks(m->store)) {
-        m->kind = PAGE_NONE;                /* next_page starts over from what the store has */
+    if (m->kind == PAGE_TOP)
+        take_top(l, m->rows);
+    else
+        rc = take_slice(m, &is_done, e);
+    if (rc == 0 && !is_done)
         return 0;
-    }
-    switch (kind) {
-    case PAGE_TOP: take_top(l, rows); break;
-    case PAGE_SWEEP: rc = take_sweep(m, page->list, rows, now_us, e); break;
-    case PAGE_ROUND: rc = take_round(m, page->list, rows, now_us, e); break;
-    case PAGE_NONE: break;
-    }
+    if (rc == 0 && m->kind == PAGE_SWEEP)
+        rc = end_sweep_page(m, m->list, m->rows, now_us, e);
+    if (rc == 0 && m->kind == PAGE_ROUND)
+        end_round_page(m, m->list, m->rows);
+    json_decref(m->rows);
+    m->rows = NULL;
     m->kind = PAGE_NONE;
     m->failures = 0;
     l->off_code[0] = '\0';
@@ -515,6 +531,22 @@ int godata_mirror_take_page(struct godata_mirror *m, const struct godata_page *p
     if (rc != 0)
         again_later(m, now_us);
     return rc;
+}
+
+int godata_mirror_take_page(struct godata_mirror *m, const struct godata_page *page, const json_t *rows, int64_t now_us, struct err *e)
+{
+    tick(m, now_us);
+    if (m->kind == PAGE_NONE || m->rows || page->number != m->number)
+        return 0;                           /* the outbreak changed meanwhile */
+    if (page->server_us)
+        m->server_ms = page->server_us / 1000;
+    if (m->rollbacks != store_rollbacks(m->store)) {
+        m->kind = PAGE_NONE;                /* next_page starts over from what the store has */
+        return 0;
+    }
+    m->rows = json_incref((json_t *)(uintptr_t)rows);
+    m->taken = 0;
+    return take_more(m, now_us, e);
 }
 
 void godata_mirror_page_failed(struct godata_mirror *m, const struct godata_page *page, int http_status, const char *code, int64_t now_us)

@@ -143,7 +143,7 @@ static const struct name *pick(const struct name *v, size_t n, const char *scrip
 
 static struct span written(const struct name *x, size_t how) { return how == 0 || x->n_other == 0 ? x->native : x->other[(how - 1) % x->n_other]; }
 
-void crowd_fill(struct godata_people *people, size_t n)
+void crowd_each(size_t n, void (*fn)(void *ctx, const struct godata_person *p), void *ctx)
 {
     struct name *names = xcalloc(NAMES_MAX, sizeof *names);
     size_t n_names = load_names(names);
@@ -166,9 +166,13 @@ void crowd_fill(struct godata_people *people, size_t n)
             x.middle = written(pick(names, n_names, script, kind), how);
         if (below(12))
             (void)godata_born_date(span_of(date), &x.born);
-        godata_people_put(people, &x);
+        fn(ctx, &x);
     }
     for (size_t i = 0; i < n_names; i++)
         free(names[i].line);
     free(names);
 }
+
+static void put_one(void *ctx, const struct godata_person *p) { godata_people_put(ctx, p); }
+
+void crowd_fill(struct godata_people *people, size_t n) { crowd_each(n, put_one, people); }

@@ -18,6 +18,8 @@ void crowd_subject(const struct crowd_pair *p, struct godata_subject *out, struc
 void crowd_person(const struct crowd_pair *p, struct godata_person *out, struct godata_document *documents);
 /* "34y" or "7m" at 2026-05-04, or a date; false when both are empty. */
 bool crowd_born(struct span birth, struct span age, struct godata_born *out);
-/* Puts n invented persons, the same every time. */
+/* n invented persons, the same every time, in the order of their ids; spans live for the call. */
+void crowd_each(size_t n, void (*fn)(void *ctx, const struct godata_person *p), void *ctx);
+/* Puts them. */
 void crowd_fill(struct godata_people *people, size_t n);
 #endif
