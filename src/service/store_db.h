@@ -105,8 +105,11 @@ void audit_link(const unsigned char previous[32], int64_t id, int64_t us, const 
 struct store_reader {
     struct store_db d;
     bool is_held;
+    bool is_still;                      /* nobody writes the file: no call is cut off */
     int64_t deadline_us;
 };
+/* A file that no engine has open and that has no log: read as it stands, nothing is made beside it. */
+int  store_reader_open_still(struct store_reader **out, const char *path, struct err *e);
 
 /* ---- the writer ---- */
 struct store_trail {                    /* the open segment of store_trail.c */
@@ -153,6 +156,8 @@ void trail_committed(struct store *q);
 void trail_dropped(struct store *q);
 int  trail_load(struct store *q, struct err *e);
 void trail_clear(struct store *q);
+/* Writes down which ids were given, for when the highest rows are gone. In the open batch. */
+int  store_keep_ids(struct store *q, struct err *e);
 /* Opens a batch if there is none. -1 when the store is dead or the batch is broken. */
 int  batch_begin(struct store *q, struct err *e);
 /* To be returned after a failed write: maps the error, rolls back, remembers. */

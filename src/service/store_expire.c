@@ -75,6 +75,11 @@ static int keep_id(struct store *q, const char *name, int64_t next, struct err *
     return db_run(&q->d, s, "cannot write", e) == 0 ? 0 : batch_break(q, e);
 }
 
+int store_keep_ids(struct store *q, struct err *e)
+{
+    return keep_id(q, "message", q->next.message, e) != 0 || keep_id(q, "delivery", q->next.delivery, e) != 0 ? -1 : 0;
+}
+
 /* At most so many pages leave the file. */
 static int vacuum(struct store *q, size_t pages, struct err *e)
 {
@@ -140,8 +145,7 @@ static int finish(struct store *q, size_t n, size_t max, struct err *e)
         return -1;
     if (n == 0)
         return 0;
-    return run_for(q, ST_DROP_TRAIL, q->next.message, 0, false, e) != 0 || keep_id(q, "message", q->next.message, e) != 0 ||
-                   keep_id(q, "delivery", q->next.delivery, e) != 0 ? -1 : 0;
+    return run_for(q, ST_DROP_TRAIL, q->next.message, 0, false, e) != 0 || store_keep_ids(q, e) != 0 ? -1 : 0;
 }
 
 int store_expire(struct store *q, int64_t before_us, size_t max, size_t *n_out, struct err *e)

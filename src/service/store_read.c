@@ -30,7 +30,7 @@ static int is_late(void *ctx)
 /* A fresh deadline for every call, or the snapshot's. */
 static sqlite3_stmt *read_stmt(struct store_reader *r, enum store_stmt which, struct err *e)
 {
-    if (!r->is_held)
+    if (!r->is_held && !r->is_still)
         r->deadline_us = clock_mono_us() + CALL_US;
     return db_stmt(&r->d, which, e);
 }
@@ -66,7 +66,7 @@ static bool has_no_log(const char *path)
     return is_none;
 }
 
-static int check_version(struct store_db *d, struct err *e)
+static int check_version(struct store_db *d, bool may_be_old, struct err *e)
 {
     int64_t version, id;
     if (db_int(d, "PRAGMA user_version", &version, e) != 0 || db_int(d, "PRAGMA application_id", &id, e) != 0)
@@ -75,15 +75,15 @@ static int check_version(struct store_db *d, struct err *e)
         return err_set(e, ERR_CONFIG, d->path, "this is not a labrelay store");
     if (version > STORE_VERSION)
         return err_set(e, ERR_BUG, d->path, "the store was written by a newer labrelay (schema %lld, this one knows %d): use that version", (long long)version, STORE_VERSION);
-    if (version < STORE_VERSION)
+    if (version < STORE_VERSION && !may_be_old)
         return err_set(e, ERR_CONFIG, d->path, "the store was written by an older labrelay: `labrelay run` brings it up to date");
     return 0;
 }
 
-static int open_as(struct store_reader *r, const char *path, const char *name, struct err *e)
+static int open_as(struct store_reader *r, const char *path, const char *name, bool may_be_old, struct err *e)
 {
     if (db_open(&r->d, path, name, SQLITE_OPEN_READONLY, e) == 0 && db_exec(&r->d, "PRAGMA query_only=ON; PRAGMA cache_size=-1024", "cannot open", e) == 0 &&
-        check_version(&r->d, e) == 0)
+        check_version(&r->d, may_be_old, e) == 0)
         return 0;
     db_close(&r->d);
     return -1;
@@ -99,10 +99,10 @@ int store_reader_open(struct store_reader **out, const char *path, struct err *e
         (void)err_set(e, ERR_CONFIG, path, errno == ENOENT ? "there is no store yet: %s" : "cannot read the store: %s", strerror(errno));
         goto bad;
     }
-    rc = open_as(r, path, path, e);
+    rc = open_as(r, path, path, false, e);
     if (rc != 0 && e->kind == ERR_CONFIG && has_no_log(path)) {
         name = immutable_name(path);
-        rc = open_as(r, path, name, e);
+        rc = open_as(r, path, name, false, e);
         free(name);
     }
     if (rc != 0)
@@ -113,6 +113,29 @@ int store_reader_open(struct store_reader **out, const char *path, struct err *e
 bad:
     free(r);
     return -1;
+}
+
+int store_reader_open_still(struct store_reader **out, const char *path, struct err *e)
+{
+    struct store_reader *r = xcalloc(1, sizeof *r);
+    char *name = immutable_name(path);
+    int rc = -1;
+    *out = NULL;
+    if (access(path, R_OK) != 0)
+        (void)err_set(e, ERR_CONFIG, path, "cannot read it: %s", strerror(errno));
+    else if (!has_no_log(path))
+        (void)err_set(e, ERR_CONFIG, path, "it has a log (-wal) beside it: it was not closed, or is no copy made by `labrelay backup`");
+    else
+        rc = open_as(r, path, name, true, e);
+    free(name);
+    if (rc == 0) {
+        *out = r;
+        r->deadline_us = 0;             /* it is nobody's log that would grow */
+        r->is_still = true;
+    } else {
+        free(r);
+    }
+    return rc;
 }
 
 void store_reader_close(struct store_reader *r)
