@@ -20,6 +20,7 @@
 
 #include "ask.h"
 #include "fsutil.h"
+#include "godata_options.h"
 #include "rule_codes.h"
 #include "text.h"
 #include "xmem.h"
@@ -203,6 +204,19 @@ static bool is_temporary(const char *state)
 
 /* ---- judging ---- */
 
+static void judge_documents(const struct writer_conf *wc, const json_t *known, struct diag *d)
+{
+    const json_t *v;
+    size_t i;
+    json_array_foreach(json_object_get((json_t *)(uintptr_t)known, "unknown"), i, v) {
+        char hint[160];
+        char *near = nearest(json_object_get(known, "codes"), GODATA_DOCUMENT_PREFIX, span_of(json_string_value(v)));
+        (void)snprintf(hint, sizeof hint, "did you mean \"%s\"?", near ? near : "");
+        diag_add(d, DIAG_ERROR, wc->at, near ? hint : NULL, "document type \"%s\" is not in the reference data of %s", json_string_value(v), wc->name);
+        free(near);
+    }
+}
+
 static void judge_account(const struct writer_conf *wc, const json_t *known, struct diag *d)
 {
     const json_t *missing = json_object_get(known, "missing"), *v;
@@ -224,6 +238,7 @@ static int judge(const struct config *conf, const struct writer_conf *wc, json_t
         diag_add(d, DIAG_ERROR, wc->at, NULL, "%s: %s (%s%s%s)", wc->name, state_text(state ? state : ""), state ? state : "", detail && detail[0] ? ": " : "",
                  detail ? detail : "");
     judge_account(wc, known, d);
+    judge_documents(wc, known, d);
     if (x.codes)
         rule_codes(conf->rules, wc->name, compare_code, &x);
     buf_addf(b, "%s: %s", wc->name, is_ready ? "ready" : state ? state : "?");

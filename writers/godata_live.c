@@ -7,6 +7,7 @@
  */
 #include "godata_live.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,32 @@ static void tell_permissions(json_t *out, const struct godata_options *o, unsign
         (void)json_object_set_new(out, "missing", godata_permit_missing(o, needs, permissions));
 }
 
+static void tell_document(json_t *out, const json_t *codes, const char *document)
+{
+    char id[160];
+    size_t i;
+    json_t *v, *list = json_object_get(out, "unknown");
+    (void)snprintf(id, sizeof id, GODATA_DOCUMENT_PREFIX "%.100s", document ? document : "");
+    if (!document || json_is_true(json_object_get(codes, id)))
+        return;
+    json_array_foreach(list, i, v)
+        if (strcmp(json_string_value(v), document) == 0)
+            return;
+    (void)json_array_append_new(list, json_string(document));
+}
+
+/* Document types that the options name and Go.Data does not have. */
+static void tell_documents(json_t *out, const struct godata_options *o, const json_t *codes)
+{
+    (void)json_object_set_new(out, "unknown", json_array());
+    for (size_t i = 0; codes && i < o->ids.n; i++)
+        if (o->ids.v[i].role == GODATA_BY_DOCUMENT)
+            tell_document(out, codes, o->ids.v[i].document);
+    for (size_t i = 0; codes && i < o->match.n; i++)
+        if (o->match.v[i].role == GODATA_BY_DOCUMENT)
+            tell_document(out, codes, o->match.v[i].document);
+}
+
 static void look_at_account(struct live *l, unsigned needs)
 {
     const struct godata_armed *a = l->t.armed;
@@ -107,6 +134,7 @@ static void read_codes(struct live *l)
     if (!run(l, CHORE_REFDATA))
         return;
     (void)json_object_set(l->out, "codes", ((struct godata_news *)l->t.answer)->codes);
+    tell_documents(l->out, l->o, json_object_get(l->out, "codes"));
     next(l);
 }
 
@@ -158,6 +186,7 @@ char *godata_tell(const struct writer *w, unsigned needs)
     (void)json_object_set_new(out, "detail", json_string(s.detail));
     if (codes)
         (void)json_object_set(out, "codes", codes);
+    tell_documents(out, godata_session_options((struct writer *)(uintptr_t)w), codes);
     if (godata_session_outbreak(w)) {
         (void)json_object_set_new(out, "outbreak_id", json_string(godata_session_outbreak(w)));
         (void)json_object_set_new(out, "is_active", json_boolean(godata_session_is_active(w)));

@@ -1,7 +1,8 @@
 /*
  * godata_live - what the account sees and may, as JSON for `labrelay check --live`:
  *   {"state":"ready","outbreak_id":"…","is_active":true,"permissions_known":true,"missing":["case_create"],
- *    "codes":{"LNG_REFERENCE_DATA_CATEGORY_…":true,…},"locations":12}
+ *    "codes":{"LNG_REFERENCE_DATA_CATEGORY_…":true,…},"unknown":["NATIONAL_ID_CRAD"],"locations":12}
+ * unknown: document types that the options name and Go.Data does not have.
  * state is "ready" or the reason that stops it (LOGIN_FAILED, UNREACHABLE, OUTBREAK_UNKNOWN …) with "detail". What is not known is left out.
  */
 #ifndef LABRELAY_GODATA_LIVE_H

@@ -113,6 +113,17 @@ def test_drift_is_found_at_its_place():
         expect(r.writes() == ONE_LOGIN, 'requests', r.writes())
 
 
+def test_persons_and_documents_are_compared():
+    routes = """
+route "people" {{ from "lab"  send case to "godata"  set case.classification = "SUSPEKT"  set case.risk_level = "3_HIGH" }}
+""" + ROUTES
+    with Stand(routes=routes, writer_options='id "MOH" "NI" is document NATIONAL_ID_CRAD') as r:
+        rc, out = r.check()
+        expect(rc == 1 and out.count('error:') == 2, 'two mistakes', out)
+        expect(re.search(r'classification "SUSPEKT" is not in .*\n.*\n.*\^~+ did you mean "SUSPECT"', out), 'classification', out)
+        expect(re.search(r'document type "NATIONAL_ID_CRAD" is not in .*\n.*\n.*did you mean "NATIONAL_ID_CARD"', out), 'document', out)
+
+
 def test_permissions_that_are_missing_are_named():
     with Stand(permissions=[p for p in ENOUGH if p not in ('case_modify_lab_result', 'lab_result_list')]) as r:
         rc, out = r.check()
