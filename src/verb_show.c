@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "kept.h"
+#include "verb_show_files.h"
 #include "view.h"
 #include "xmem.h"
 
@@ -38,7 +39,7 @@ static void account_json(void *ctx, const char *fate, const char *reason, int64_
     buf_addc(b, '}');
 }
 
-static int show_message(const struct cli *c, struct store_reader *r, int64_t id, struct buf *b)
+static int show_message(const struct cli *c, const struct config *conf, struct store_reader *r, int64_t id, struct buf *b)
 {
     struct store_message_row m = {0};
     struct delivery *v = NULL;
@@ -50,6 +51,11 @@ static int show_message(const struct cli *c, struct store_reader *r, int64_t id,
             return cli_fail(&e);
         fprintf(stderr, "labrelay: there is no message m%" PRId64 "\n", id);
         return EXIT_ABSENT;
+    }
+    if (cli_has(c, "attachment")) {
+        int rc = show_attachment(c, conf, r, &m, b);
+        store_message_row_clear(&m);
+        return rc;
     }
     if (cli_has(c, "raw")) {
         got = store_load_raw(r, id, b, &e);
@@ -77,7 +83,9 @@ static int show_message(const struct cli *c, struct store_reader *r, int64_t id,
         buf_json_key(b, "accounts");
         buf_addc(b, '[');
         (void)store_list_accounts(r, id, account_json, b, &e);
-        buf_adds(b, "]}\n");
+        buf_addc(b, ']');
+        show_attachments(conf, r, &m, true, b);
+        buf_adds(b, "}\n");
     } else {
         view_message_text(&m, b);
         for (size_t i = 0; i < n; i++) {
@@ -85,6 +93,7 @@ static int show_message(const struct cli *c, struct store_reader *r, int64_t id,
             (void)store_list_audit(r, v[i].id, audit_line, b, &e);
         }
         (void)store_list_accounts(r, id, account_line, b, &e);
+        show_attachments(conf, r, &m, false, b);
     }
     deliveries_free(v, n);
     store_message_row_clear(&m);
@@ -164,10 +173,14 @@ static int show(const struct cli *c)
     bool is_delivery = c->args[0][0] == 'd';
     if (!cli_id(c->args[0], is_delivery ? 'd' : 'm', &id))
         return cli_usage(c, "an id looks like m12 (message) or d12 (delivery)");
+    if (is_delivery && cli_has(c, "attachment"))
+        return cli_usage(c, "documents are those of a message: m12");
+    if (cli_has(c, "out") && !cli_has(c, "attachment"))
+        return cli_usage(c, "--out goes with --attachment N");
     buf_init(&b, RAW_MAX_BYTES);
     struct config *conf = kept_config(c);
     if (conf && (r = cli_reader(conf)) != NULL) {
-        rc = is_delivery ? show_delivery(c, r, id, &b) : show_message(c, r, id, &b);
+        rc = is_delivery ? show_delivery(c, r, id, &b) : show_message(c, conf, r, id, &b);
         cli_print(&b);
     }
     buf_clear(&b);
@@ -177,8 +190,10 @@ static int show(const struct cli *c)
 }
 
 static const struct cli_flag flags[] = {CLI_CONFIG_FLAG, {"raw", 0, NULL, "the original bytes of a message"},
-                                        {"effective", 0, NULL, "the configuration with every default: on disk, or NUMBER, or running"}, CLI_JSON_FLAG};
+                                       {"attachment", 0, "N", "the bytes of the N-th document inside a message"},
+                                       {"out", 0, "FILE", "write them to a new file (0600) instead of standard output"},
+                                       {"effective", 0, NULL, "the configuration with every default: on disk, or NUMBER, or running"}, CLI_JSON_FLAG};
 
-const struct verb verb_show = {.name = "show", .synopsis = "[-c FILE] [--raw] [--json] ID | --effective [NUMBER|running]",
+const struct verb verb_show = {.name = "show", .synopsis = "[-c FILE] [--raw] [--attachment N [--out FILE]] [--json] ID | --effective [NUMBER|running]",
                                .help = "a message and what became of it, or one delivery",
                                .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .max_args = 1, .run = show};

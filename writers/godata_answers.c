@@ -26,6 +26,17 @@ static void add_answers(struct buf *b, const struct lab_answers *all)
         char variable[128];
         (void)snprintf(variable, sizeof variable, "%.*s", SPAN_ARG(one->variable));
         buf_json_key(b, variable);
+        if (one->is_each) {
+            buf_addc(b, '[');
+            for (size_t k = 0; k < one->values.n; k++) {
+                buf_json_sep(b);
+                buf_adds(b, "{\"value\":");
+                buf_json_span(b, one->values.v[k]);
+                buf_addc(b, '}');
+            }
+            buf_addc(b, ']');
+            continue;
+        }
         buf_adds(b, "[{\"value\":");
         if (one->values.n) {
             buf_addc(b, '[');
@@ -233,7 +244,7 @@ static bool is_numeric(const json_t *answers)
     return true;
 }
 
-static const char *check_answers(const json_t *next, const json_t *last, const json_t *questions, char *what, size_t room)
+static const char *check_answers(const json_t *next, const json_t *last, const json_t *questions, const char *upload, char *what, size_t room)
 {
     const char *key;
     json_t *v;
@@ -242,7 +253,7 @@ static const char *check_answers(const json_t *next, const json_t *last, const j
         if (is_same(v, json_object_get(last, key)))
             continue;
         (void)snprintf(what, room, ANSWERS " %.80s", key);
-        if (!type)
+        if (!type || (upload && strcmp(key, upload) == 0 && strcmp(type, "FILE_UPLOAD") != 0))
             return "QUESTION_MISSING";
         if (strcmp(type, "NUMERIC") == 0 && !is_numeric(v))
             return "ANSWER_NOT_NUMERIC";
@@ -250,7 +261,7 @@ static const char *check_answers(const json_t *next, const json_t *last, const j
     return NULL;
 }
 
-const char *godata_answers_check(const json_t *next, const json_t *last, const json_t *codes, const json_t *questions, char *what, size_t room)
+const char *godata_answers_check(const json_t *next, const json_t *last, const json_t *codes, const json_t *questions, const char *upload, char *what, size_t room)
 {
     const json_t *sequence = json_object_get(next, SEQUENCE), *old = json_object_get(last, SEQUENCE);
     for (size_t i = 0; codes && i < lab_sequence_fields_n; i++) {
@@ -262,5 +273,5 @@ const char *godata_answers_check(const json_t *next, const json_t *last, const j
         (void)snprintf(what, room, SEQUENCE ".%s %.60s", f->godata, code + skip);
         return "REFDATA_MISSING";
     }
-    return questions ? check_answers(json_object_get(next, ANSWERS), json_object_get(last, ANSWERS), questions, what, room) : NULL;
+    return questions ? check_answers(json_object_get(next, ANSWERS), json_object_get(last, ANSWERS), questions, upload, what, room) : NULL;
 }

@@ -20,8 +20,9 @@ bool godata_answers_are_ours(const json_t *now, const json_t *written);
 void godata_answers_forget(json_t *last, const json_t *now);
 
 /* What `next` writes and `last` (may be NULL) did not: a code that is not active in `codes`, an answer that `questions` (variable -> type;
- * NULL: not known) does not ask for, or that a NUMERIC question would lose. The reason word, or NULL; *what gets its name. */
-const char *godata_answers_check(const json_t *next, const json_t *last, const json_t *codes, const json_t *questions, char *what, size_t room);
+ * NULL: not known) does not ask for (`upload`: for a file), or that a NUMERIC question would lose. The reason word, or NULL; *what gets its name. */
+const char *godata_answers_check(const json_t *next, const json_t *last, const json_t *codes, const json_t *questions, const char *upload, char *what,
+                                 size_t room);
 /* labResultsTemplate as an object variable -> type ("NUMERIC"), additional questions included. New reference. */
 json_t *godata_questions(const json_t *template);
 #endif

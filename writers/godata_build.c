@@ -12,6 +12,7 @@
 
 #include "godata_answers.h"
 #include "godata_case.h"
+#include "godata_files.h"
 #include "godata_notes.h"
 #include "text.h"
 
@@ -295,8 +296,10 @@ int godata_build(const void *options, const struct record *r, const struct rec_o
     buf_init(&body, BODY_MAX);
     buf_init(&who, BODY_MAX);
     out->result_key = make_key(o, r, obs, a);
-    make_body(&body, lab, out->result_key);
-    out->flags = no_match_flags(o, r, lab->person, &fresh);
+    struct lab_result whole = *lab;
+    bool has_files = godata_files_build(o, r, &whole, a);
+    make_body(&body, &whole, out->result_key);
+    out->flags = (has_files ? DELIVERY_HAS_FILES : 0) | no_match_flags(o, r, lab->person, &fresh);
     bool may_create = out->flags & DELIVERY_MAY_CREATE;
     size_t useful = godata_build_who(&who, o, r, lab->date_sample_taken, may_create ? &fresh : NULL, true);
     bool is_full = body.is_full || who.is_full;

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "godata_answers.h"
 #include "godata_build.h"
+#include "godata_files.h"
 #include "godata_notes.h"
 #include "godata_work.h"
 #include "xmem.h"
@@ -276,6 +277,10 @@ static void send_patch_as(struct task *t, struct http_client *http, const json_t
     if (!make_patch(&patch, now, last, next, is_replacing, key_k(t)))
         godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
     else {
+        if (!godata_files_put(t, http)) {
+            buf_clear(&patch);
+            return;
+        }
         call_once(t, http, "PUT", type_now(t), remote_id, "", buf_span(&patch), &r);
         if (r.json && !span_has(godata_json_text(r.json, "id")))
             godata_fail(t, http, &r, GODATA_WRITE);
@@ -625,7 +630,7 @@ static void finish_created(struct task *t, struct http_client *http, struct goda
 void godata_create_perform(struct task *t, struct http_client *http)
 {
     struct godata_reply r;
-    if (!may_write(t) || (t->must_look && !is_free_to_create(t, http)))
+    if (!may_write(t) || (t->must_look && !is_free_to_create(t, http)) || !godata_files_put(t, http))
         return;
     call_once(t, http, "POST", type_now(t), NULL, "", span_of(t->body), &r);
     if (is_other_type(&r)) {                /* converted, or gone: a read on the other route tells */

@@ -295,6 +295,30 @@ int64_t godata_held_alarm_us(const void *options, const char *reason)
     return o->no_match.alarm_us ? o->no_match.alarm_us : INT64_C(30) * 86400 * 1000000;
 }
 
+/* keep | upload VARIABLE */
+static int read_attachments(void *value, struct option_args *a)
+{
+    struct godata_attachments *t = value;
+    int i = 0;
+    if (option_take_choice(a, "keep upload", &i) != 0)
+        return -1;
+    free(t->variable);
+    t->variable = NULL;
+    if (i == 0)
+        return 0;
+    const struct option_word *next = option_peek(a);
+    if (!next || next->kind == OPTION_PUNCT || !span_has(next->text))
+        return option_error(a, "attachments upload lab_report", "upload needs the variable of the FILE_UPLOAD question in the outbreak's lab result form");
+    return option_take_text(a, &t->variable);
+}
+
+static void free_attachments(void *value)
+{
+    struct godata_attachments *t = value;
+    free(t->variable);
+    t->variable = NULL;
+}
+
 const struct option_row godata_option_rows[GODATA_OPTION_ROWS] = {
     {.name = "url", .type = OPT_TEXT, .offset = AT(url), .is_required = true, .help = "base of the API: https://godata.example/api"},
     {.name = "login", .type = OPT_TEXT, .offset = AT(login), .is_required = true, .help = "e-mail of the account; one account per writer"},
@@ -310,6 +334,8 @@ const struct option_row godata_option_rows[GODATA_OPTION_ROWS] = {
      .help = "how certain that contact is"},
     {.name = "id", .type = OPT_CUSTOM, .offset = AT(ids), .custom = read_id, .custom_free = free_ids, .may_repeat = true,
      .syntax = "\"AUTHORITY\" \"TYPE\" is ROLE", .help = "what a patient identifier is: visual-id, godata-id, document TYPE, questionnaire VARIABLE or ignore; may repeat"},
+    {.name = "attachments", .type = OPT_CUSTOM, .offset = AT(attachments), .custom = read_attachments, .custom_free = free_attachments,
+     .syntax = "keep | upload VARIABLE", .help = "reports in PDF: kept in labrelay's store (default), or uploaded as the answer to a FILE_UPLOAD question"},
     {.name = "sample-window", .type = OPT_DURATION, .offset = AT(sample_window_us), .min = INT64_C(86400) * 1000000, .max = INT64_C(3650) * 86400 * 1000000,
      .def = "60d", .help = "a sample id known in Go.Data counts only when the samples are this close in time"},
     {.name = "demographics", .type = OPT_CHOICE, .offset = AT(demographics), .choices = "candidates strong", .def = "candidates",

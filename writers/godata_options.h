@@ -28,6 +28,8 @@ struct godata_match { struct godata_match_key *v; size_t n; };
 
 struct godata_no_match { enum no_match action; int64_t alarm_us; };      /* alarm 0: default 30 d */
 
+struct godata_attachments { char *variable; };  /* attachments upload VARIABLE; NULL: keep */
+
 struct godata_options {
     char *url, *login, *password, *outbreak;
     char *proxy, *proxy_auth, *ca_file;     /* NULL: none */
@@ -36,12 +38,13 @@ struct godata_options {
     struct godata_match match;
     struct godata_no_match no_match;
     struct godata_ids ids;
+    struct godata_attachments attachments;
     int64_t timeout_us, sample_window_us;
     bool claim_account, contact_results, insecure;
     int demographics;               /* 0 candidates only; 1 strong: name, birth date and sex may decide */
 };
 
-#define GODATA_OPTION_ROWS 18
+#define GODATA_OPTION_ROWS 19
 extern const struct option_row godata_option_rows[GODATA_OPTION_ROWS];
 int godata_options_check(const void *options, struct err *e);
 /* writer_ops.held_alarm_us: what is parked has a time of its own. */

@@ -36,6 +36,11 @@ void godata_url_add(struct buf *b, struct span s)
 
 void godata_call(struct task *t, struct http_client *http, const char *method, struct span path, struct span body, struct godata_reply *out)
 {
+    godata_call_as(t, http, method, path, body, "application/json", out);
+}
+
+void godata_call_as(struct task *t, struct http_client *http, const char *method, struct span path, struct span body, const char *type, struct godata_reply *out)
+{
     const struct godata_options *o = t->options;
     const struct godata_armed *armed = t->armed;
     struct span base = span_of(o->url);
@@ -51,7 +56,7 @@ void godata_call(struct task *t, struct http_client *http, const char *method, s
         *out = (struct godata_reply){.phase = HTTP_ANSWERED, .status = 431, .is_empty = true};
     } else {
         const struct http_request q = {
-            .method = method, .url = url.p, .body = body, .content_type = span_is_absent(body) ? NULL : "application/json",
+            .method = method, .url = url.p, .body = body, .content_type = span_is_absent(body) ? NULL : type,
             .authorization = armed && armed->token ? armed->token : NULL, .timeout_us = o->timeout_us, .max_body = ANSWER_MAX,
             .proxy = o->proxy, .proxy_auth = o->proxy_auth, .ca_file = o->ca_file, .is_insecure_ok = o->insecure,
         };

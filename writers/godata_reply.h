@@ -38,6 +38,8 @@ struct godata_judgement {
 
 /* Makes the request of the task's options and token. path begins with "/". body absent: none. Counts it in the task. */
 void godata_call(struct task *t, struct http_client *http, const char *method, struct span path, struct span body, struct godata_reply *out);
+/* The same with another content type of the body. */
+void godata_call_as(struct task *t, struct http_client *http, const char *method, struct span path, struct span body, const char *type, struct godata_reply *out);
 void godata_reply_clear(struct godata_reply *r);
 /* Pure: from bytes as they came. */
 void godata_reply_parse(const struct http_answer *a, struct godata_reply *out);

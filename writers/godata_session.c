@@ -306,7 +306,7 @@ static void check_codes(const struct writer *w, const char *body_text, const cha
         (void)snprintf(a->missing, sizeof a->missing, "%s %.60s", lab_fields[i].godata, code + skip);
     }
     if (!a->unwritable)
-        a->unwritable = godata_answers_check(body, last, w->codes, w->questions, a->missing, sizeof a->missing);
+        a->unwritable = godata_answers_check(body, last, w->codes, w->questions, w->o->attachments.variable, a->missing, sizeof a->missing);
     json_decref(body);
     json_decref(last);
 }

@@ -451,6 +451,11 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     t->remote_id = xstrdup(d->remote_id);
     t->last_body = xstrdup(target.body ? target.body : "");
     t->must_look = d->step == STEP_CREATE && (d->flags & DELIVERY_FORCE_EXISTS || !w->conf->ops->must_look || w->conf->ops->must_look(w->w, d, now));
+    bool may_write = d->step == STEP_CREATE || d->step == STEP_UPDATE || d->step == STEP_READBACK;
+    if (may_write && (d->flags & DELIVERY_HAS_FILES) && files_load(g, d, t, e)) {
+        task_free(t);
+        goto out;
+    }
     w->conf->ops->arm(w->w, t);
     x->is_busy = true;
     w->n_busy++;

@@ -136,6 +136,9 @@ void retain_open(struct engine *g);
 int  retain_idle(struct engine *g, int64_t now, struct err *e);     /* by age; gives space back */
 int  retain_turn(struct engine *g, struct err *e);                  /* by size-max; sets is_capped */
 
+/* files.c: the attachments of its report into the task */
+int  files_load(struct engine *g, const struct delivery *d, struct task *t, struct err *e);
+
 /* reroute.c: a stored message through the rules again */
 #define REPLAY_DIFFERS "REPLAY_DIFFERS"
 struct reroute {

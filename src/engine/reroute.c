@@ -71,6 +71,7 @@ static void fill(const struct again_run *x, struct delivery *d, const struct rec
     delivery_set(&d->remote_id, "");
     d->tries = 0;
     d->next_us = d->updated_us = x->now;
+    d->flags = (d->flags & ~DELIVERY_BY_RULES) | (now->built.flags & DELIVERY_BY_RULES);
     d->step = is_linked ? STEP_CREATE : STEP_FIND;
     d->flags = now->built.flags | (d->flags & (DELIVERY_HAD_INTENT | (is_linked ? DELIVERY_IS_LINKED | DELIVERY_IS_FORCED : 0)));
     if (is_linked)

@@ -54,6 +54,8 @@ const struct reason reasons[] = {
     {"REFDATA_MISSING", "a code to be written is missing or inactive in Go.Data's reference data"},
     {"QUESTION_MISSING", "an answer to be written belongs to no question of the outbreak's lab result form"},
     {"ANSWER_NOT_NUMERIC", "the question takes numbers only, and Go.Data would store nothing for this text"},
+    {"FILES_GONE", "the report's attachment is to be uploaded, but the original of the message cannot be read again"},
+    {"FILE_REFUSED", "Go.Data does not take the report's attachment"},
     {"OLD_KEY", "the same result was written more than 60 days ago"},
     {"VERSION_TIE", "two different versions carry the same time and status"},
     {"PERSON_CHANGED", "the correction leads to another person than the result it corrects"},

@@ -53,6 +53,8 @@ enum version_rank { RANK_REGISTERED = 0, RANK_PRELIMINARY = 1, RANK_FINAL = 2, R
 #define DELIVERY_NO_SAMPLE_DATE 0x400u  /* W_NO_SAMPLE_DATE: Go.Data's screens want the day the sample was taken */
 #define DELIVERY_HAD_INTENT     0x1000u /* was claimed once: something of it may have reached the other side */
 #define DELIVERY_HAS_FILES      0x800u  /* attachments go before the lab result (`attachments upload`) */
+/* What rules and the writer's build decide anew each time a message is routed. */
+#define DELIVERY_BY_RULES (DELIVERY_MAY_CREATE | DELIVERY_MAY_DROP | DELIVERY_IS_CRITICAL | DELIVERY_DATE_ORDER | DELIVERY_NO_SAMPLE_DATE | DELIVERY_HAS_FILES)
 /* The i-th remark that the flags make on a delivery: "critical", "W_DATE_ORDER" …; NULL past the last. */
 struct delivery_remark { const char *name, *text; };
 const struct delivery_remark *delivery_remark(unsigned flags, size_t i);

@@ -15,6 +15,7 @@ struct lab_sequence {               /* Go.Data's `sequence`; has_sequence: "yes"
 struct lab_answer {                 /* questionnaireAnswers.VARIABLE = [{"value": …}] */
     struct span variable, value;
     struct rec_list values;         /* several (n > 0): a list instead of value */
+    bool is_each;                   /* … or, so asked, an answer of its own for each */
 };
 struct lab_answers { const struct lab_answer *v; size_t n; };
 

@@ -13,6 +13,11 @@ void task_free(struct task *t)
                      t->found_id, t->found_type, t->created_id, t->evidence};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         free(owned[i]);
+    for (size_t i = 0; i < t->n_files; i++) {
+        free(t->files[i].mime);
+        free(t->files[i].bytes);
+    }
+    free(t->files);
     free(t);
 }
 

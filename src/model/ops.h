@@ -117,6 +117,12 @@ struct listener_ops {
 struct writer;                                      /* the writer's own state; engine thread only */
 struct http_client;                                 /* service/http.h; one per courier */
 
+struct task_file {                                  /* an attachment that goes with a lab result; heap */
+    char sha256[65];
+    char *mime, *bytes;
+    size_t n;
+};
+
 enum task_kind { TASK_STEP, TASK_CHORE, TASK_ASK };  /* ASK: who is person_id, and is that whom `who` speaks of? Changes nothing */
 struct task {
     struct mail mail;
@@ -132,6 +138,9 @@ struct task {
     unsigned flags;                                 /* DELIVERY_… of the delivery */
     uint64_t ask;                                   /* TASK_ASK: the engine's number of the question */
     bool must_look;                                 /* STEP_CREATE: look at what stands there first, and adopt or refuse */
+    struct task_file *files;                        /* of the report, when the delivery has DELIVERY_HAS_FILES */
+    size_t n_files;
+    bool are_files_sent;
     void *armed;                                    /* writer's snapshot (token, outbreak id), freed by disarm() */
     /* the answer, filled by perform() */
     enum verdict verdict;

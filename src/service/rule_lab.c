@@ -161,7 +161,7 @@ static void note_texts(const struct rule_scope *x, struct rule_notes *notes)
         rule_notes_line(notes, r->specimen.notes.v[i]);
     for (size_t i = 0; i < r->report.attachments.n; i++)
         if (r->report.attachments.v[i].sha256[0])
-            rule_notes_linef(notes, "report attached in engine %.8s", r->report.attachments.v[i].sha256);
+            rule_notes_linef(notes, "report attached in labrelay %.8s", r->report.attachments.v[i].sha256);
 }
 
 /* "Filler F-9001; placer ORD-77; device GX-12" */

@@ -3,11 +3,16 @@
 
 Each function is one test. What only the rules decide is asked of `labrelay explain`; what is written, of the sandbox.
 """
+import base64
+import concurrent.futures
+import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import rig  # noqa: E402
@@ -296,6 +301,124 @@ def test_remarks_are_seen():
         log = open(r.log_path).read()
         expect('remark=critical' in log and 'remark=W_DATE_ORDER' in log and 'Okello' not in log, 'log', r.log_tail())
         expect('CRITICAL: call' in lab_of(r)[0]['notes'], 'notes')
+
+
+PDF = b'%PDF-1.4\n' + bytes(range(256)) * 40 + b'\n--labrelay-boundary\r\n%%EOF\n'
+UPLOAD = 'POST /outbreaks/:o/attachments'
+LOOK = 'GET /outbreaks/:o/attachments/:1'
+
+
+def with_pdf(*observations, pdf=PDF, **kw):
+    """A report with its results and a document in an OBX of type ED."""
+    ed = 'OBX|9|ED|PDF^Report^99LAB||LAB^AP^PDF^Base64^%s||||||F' % base64.b64encode(pdf).decode()
+    return oru(*(list(observations or [obx(1)]) + [ed]), **kw)
+
+
+def requests(r, route):
+    r.sandbox.login()
+    return r.sandbox.call('GET', '/sandbox/stats')['routes'].get(route, 0)
+
+
+def download(r, attachment_id):
+    q = urllib.request.Request(r.sandbox.api + '/outbreaks/%s/attachments/%s/download' % (r.sandbox.outbreak, attachment_id), headers={'Authorization': r.sandbox.login()})
+    with urllib.request.urlopen(q, timeout=30) as a:
+        return a.read()
+
+
+def test_attachments_are_kept():
+    with rig.Rig(seed=SEED) as r:
+        r.send(with_pdf())
+        r.settle()
+        sha = hashlib.sha256(PDF).hexdigest()
+        lab = lab_of(r)[0]
+        expect('report attached in labrelay ' + sha[:8] in lab['notes'] and 'questionnaireAnswers' not in lab, 'a line in the notes', lab)
+        listed = r.json('show', 'm1')['attachments']
+        expect([(a['n'], a['mime'], a['bytes'], a['sha256']) for a in listed] == [(1, 'application/pdf', len(PDF), sha)], 'show', listed)
+        expect('attachment 1: application/pdf' in r.verb('show', 'm1')[1], 'text')
+        out = os.path.join(r.folder, 'report.pdf')
+        r.verb('show', '--attachment', '1', '--out', out, 'm1')
+        expect(open(out, 'rb').read() == PDF and os.stat(out).st_mode & 0o777 == 0o600, 'the very bytes')
+        expect(r.verb('show', '--attachment', '1', '--out', out, 'm1', check=False)[0] == 1, 'never over a file')
+        expect(r.verb('show', '--attachment', '2', 'm1', check=False)[0] == 3, 'no such document')
+        expect(r.verb('show', '--attachment', '1', 'd1', check=False)[0] == 2, 'of a message only')
+        expect(requests(r, UPLOAD) == 0, 'nothing is uploaded')
+
+
+FORM = QUESTIONS + [('lab_report', 'FILE_UPLOAD')]
+
+
+def test_attachments_are_uploaded_once():
+    with with_template('set lab.questionnaire.platform = "GX"', FORM, 'attachments upload lab_report') as r:
+        two = [obx(1), obx(2, code='41638-8^Marburg virus RNA^LN', value='260415000^Not detected^SCT', flag='NEG', sub='2')]
+        r.send(with_pdf(*two))
+        r.settle()
+        labs = lab_of(r)
+        expect(len(labs) == 2, 'two results', labs)
+        ids = {a['value'] for l in labs for a in l['questionnaireAnswers']['lab_report']}
+        expect(len(ids) == 1 and all(l['questionnaireAnswers']['platform'] == [{'value': 'GX'}] for l in labs), 'one document, named by both', labs)
+        expect(download(r, ids.pop()) == PDF and requests(r, UPLOAD) == 1, 'uploaded once', requests(r, UPLOAD))
+        # a corrected report brings a new document
+        r.send(with_pdf(obx(1, value='260415000^Not detected^SCT', flag='NEG', status='C'), pdf=PDF + b'2', control='C2', issued='20261106101000+0300'))
+        r.settle()
+        lab = [l for l in lab_of(r) if l['testedFor'] == 'Ebola virus'][0]
+        new = lab['questionnaireAnswers']['lab_report']
+        expect(len(new) == 1 and download(r, new[0]['value']) == PDF + b'2' and lab['result'].endswith('NEGATIVE'), 'the new document', lab)
+
+
+def upload_with(route, fault):
+    with with_template('note "x"', FORM, 'attachments upload lab_report') as r:
+        r.sandbox.call('POST', '/sandbox/inject', dict(fault, route=route, times=2))
+        r.send(with_pdf())
+        r.settle(90)
+        labs = lab_of(r)
+        expect(len(labs) == 1, 'one result', route, fault, labs)
+        expect(download(r, labs[0]['questionnaireAnswers']['lab_report'][0]['value']) == PDF, 'the document', route, fault)
+
+
+def test_uploads_survive_lost_answers():
+    faults = ({'mode': 'close', 'executes': True}, {'mode': 'half', 'executes': True}, {'status': 503}, {'mode': 'garbage', 'executes': True})
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(upload_with, route, fault) for route in (UPLOAD, LOOK) for fault in faults]:
+            done.result()
+
+
+def test_uploads_without_a_question_are_held():
+    for form in (QUESTIONS, QUESTIONS + [('lab_report', 'FREE_TEXT')]):
+        with with_template('note "x"', form, 'attachments upload lab_report') as r:
+            r.send(with_pdf())
+            r.send(oru(control='C2', sample='S-2'))
+            r.settle()
+            expect([d['reason'] for d in r.json('held', 'list')] == ['QUESTION_MISSING'], 'held', r.json('held', 'list'))
+            expect(len(lab_of(r)) == 1 and requests(r, UPLOAD) == 0, 'the one without a document is written')
+
+
+def test_attachments_is_checked():
+    for option, said in (('attachments uplod x', 'attachments is one of: keep upload'), ('attachments upload', 'upload needs the variable')):
+        r = rig.Rig(api='http://127.0.0.1:1/api', writer_options=option)
+        r.write_conf()
+        rc, out, err = r.verb('check', check=False)
+        expect(rc == 1 and said in out + err, option, out + err)
+        shutil.rmtree(r.folder)
+
+
+def test_fhir_documents():
+    b = json.loads(bundle())
+    report = [e['resource'] for e in b['entry'] if e['resource']['resourceType'] == 'DiagnosticReport'][0]
+    report['presentedForm'] = [{'contentType': 'application/pdf', 'data': base64.b64encode(PDF).decode()}]
+    listeners = rig.LISTENER + FHIR.replace('inbox "{dir}/inbox"', 'inbox "{dir}/inbox"\n    settle 1s')
+    r = with_template('note "x"', FORM, 'attachments upload lab_report', listeners=listeners)
+    os.mkdir(os.path.join(r.folder, 'inbox'))
+    with r:
+        path = os.path.join(r.folder, 'inbox', 'report.json')
+        with open(path + '.tmp', 'w') as f:
+            json.dump(b, f)
+        os.rename(path + '.tmp', path)
+        end = time.monotonic() + 30
+        while not lab_of(r) and time.monotonic() < end:
+            time.sleep(0.2)
+        r.settle()
+        answer = lab_of(r)[0]['questionnaireAnswers']['lab_report']
+        expect(len(answer) == 1 and download(r, answer[0]['value']) == PDF, 'presentedForm', answer)
 
 
 def main():
