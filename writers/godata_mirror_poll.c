@@ -307,7 +307,7 @@ static bool next_sweep(struct godata_mirror *m, int64_t now_us, struct godata_pa
             l->swept_rows = 0;
             l->has_top = l->place.is_loaded;    /* the rounds have a cursor of their own already */
         }
-        bool needs_top = !l->place.is_loaded && !l->has_top && !l->place.at[0];
+        bool needs_top = !l->place.is_loaded && !l->has_top && !l->place.at[0] && !l->place.top_ms;
         fill_page(m, needs_top ? PAGE_TOP : PAGE_SWEEP, (enum godata_list)i, now_us, out);
         return true;
     }
