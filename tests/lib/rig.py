@@ -141,6 +141,7 @@ class Rig:
         self.parts = (head, listeners, writer_options, routes)
         self.api = api
         self.process = None
+        self.verifies = True        # at the end; a test that breaks the store on purpose says no
 
     def write_conf(self):
         head, listeners, writer_options, routes = self.parts
@@ -186,9 +187,19 @@ class Rig:
         self.process = None
         return rc
 
+    def balance(self):
+        """[item 138] Whatever a test did, in the end both sums hold. None: they do, or this store cannot be asked."""
+        # [item 138]
+        if self.process is None or self.process.poll() is not None or not self.verifies:
+            return None
+        rc, out, err = self.verb('verify', check=False)
+        return None if rc == 0 else 'verify says %d: %s%s' % (rc, out, err)
+
     def __exit__(self, *_):
-        rc = 0
+        rc, sums = 0, None
         try:
+            if _ and not _[0]:
+                sums = self.balance()
             rc = self.stop()
         finally:
             if self.sandbox and self.sandbox.process:
@@ -198,6 +209,8 @@ class Rig:
             else:
                 tail = self.log_tail(40) if os.path.exists(self.log_path) else ''
                 shutil.rmtree(self.folder, ignore_errors=True)
+        if sums:
+            raise Failed(sums)
         if rc not in (0, -9) and _ and not _[0]:
             raise Failed('the engine ended with %s: %s' % (rc, tail if not os.environ.get('LABRELAY_KEEP') else ''))
 
