@@ -27,6 +27,8 @@ struct godata_fresh {
     struct entry *v;
     size_t n, cap, bytes;
     uint64_t written;
+    unsigned looks;
+    int64_t pruned_us;
     int64_t lost_us;                    /* the last one that found no room; 0: none */
     uint32_t table[BY_N][TABLE];
 };
@@ -110,6 +112,10 @@ bool godata_fresh_put(struct godata_fresh *f, const struct godata_mirror_lab *la
 void godata_fresh_prune(struct godata_fresh *f, int64_t before_us)
 {
     size_t kept = 0;
+    if (before_us != f->pruned_us) {            /* a round was read since */
+        f->pruned_us = before_us;
+        f->looks = 0;
+    }
     if (f->lost_us && f->lost_us < before_us)
         f->lost_us = 0;
     if (f->n == 0 || f->v[0].written_us >= before_us)
@@ -129,6 +135,7 @@ void godata_fresh_prune(struct godata_fresh *f, int64_t before_us)
 
 bool godata_fresh_is_whole(const struct godata_fresh *f) { return f->lost_us == 0; }
 size_t godata_fresh_count(const struct godata_fresh *f) { return f->n; }
+unsigned godata_fresh_looked(struct godata_fresh *f) { return ++f->looks; }
 uint64_t godata_fresh_written(const struct godata_fresh *f) { return f->written; }
 
 static const struct godata_mirror_lab *next_of(const struct godata_fresh *f, enum by by, struct span key, size_t *at)

@@ -20,6 +20,8 @@ void godata_fresh_prune(struct godata_fresh *f, int64_t before_us);
 /* false: something was left out and is not in the mirror yet either. */
 bool godata_fresh_is_whole(const struct godata_fresh *f);
 size_t godata_fresh_count(const struct godata_fresh *f);
+/* One more look at the server because of what is not known here; how many since the last round (prune with another time). */
+unsigned godata_fresh_looked(struct godata_fresh *f);
 uint64_t godata_fresh_written(const struct godata_fresh *f);    /* ever put; only rises */
 /* One after the other, *at from 0 on; NULL past the last. Views until the next put or prune. */
 const struct godata_mirror_lab *godata_fresh_of_person(const struct godata_fresh *f, struct span person_id, size_t *at);

@@ -5,8 +5,9 @@
  * itself is asked once (a courier's STEP_FIND), and only then it is held, with the nearest candidates. Names alone decide only where the
  * configuration says `demographics strong`.
  * FRESH  A look is good while the last round of polls began less than MATCH_FRESH_US ago, after what was just found gone. A create goes without
- * a look at the server while it began less than WRITE_FRESH_US ago, the mirror shows the person's results at all, and none of them
- * is ours (K) or of the same sample and test: those are read and compared first.
+ * a look at the server when a round began since the result came, and less than WRITE_FRESH_US ago, the mirror shows the person's results at
+ * all, and none of them is ours (K) or of the same sample and test: those are read and compared first. So single results are looked
+ * up one by one, and what waits in a queue is served by one round.
  * DIAGNOSTICS NO_MATCH NO_IDENTITY AMBIGUOUS_PERSON IDENTITY_CONFLICT CONTACT_RESULTS_OFF CONTACT_OF_CONTACT
  */
 #include "godata_whose.h"
@@ -27,6 +28,7 @@
 #define SECOND_US INT64_C(1000000)
 #define MATCH_FRESH_US (120 * SECOND_US)
 #define WRITE_FRESH_US (20 * SECOND_US)
+#define LOOKS_MAX 12                        /* of single persons, before a round is asked for */
 #define LOAD_PATIENCE_US (300 * SECOND_US)  /* so long deliveries wait for the first load; then each asks for itself */
 #define FRESH_MARGIN_US (5 * SECOND_US)     /* between the end of a write and the start of the round that shows it for sure */
 #define EVIDENCE_MAX ((size_t)64 << 10)
@@ -379,7 +381,7 @@ static bool concerns(const struct godata_mirror_lab *lab, const struct delivery 
            (is_text(lab->sample, t->sample) && is_text(lab->tested_for, t->tested_for) && is_text(lab->test_type, t->test_type));
 }
 
-bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t now_us)
+bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t since_us, int64_t now_us)
 {
     struct godata_mirror *m = godata_session_mirror(w);
     struct godata_fresh *fresh = godata_session_fresh(w);
@@ -388,11 +390,12 @@ bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t 
     struct test t;
     size_t n = 0, at = 0;
     int64_t seen_us = godata_mirror_seen_us(m), age_us = now_us - seen_us;
-    if (age_us > WRITE_FRESH_US / 2 || age_us < 0)
-        godata_mirror_want(m, seen_us + 1);
     godata_fresh_prune(fresh, seen_us - FRESH_MARGIN_US);
-    if (!godata_mirror_is_loaded(m) || age_us > WRITE_FRESH_US || age_us < 0 || !godata_fresh_is_whole(fresh))
+    if (!godata_mirror_is_loaded(m) || age_us > WRITE_FRESH_US || seen_us < since_us || age_us < 0 || !godata_fresh_is_whole(fresh)) {
+        if (godata_fresh_looked(fresh) >= LOOKS_MAX)
+            godata_mirror_want(m, now_us);      /* so many looks cost more than a round, which serves all that wait */
         return true;
+    }
     if (strcmp(d->person_type, "case") != 0 && !godata_session_mirrors_contacts(w))
         return true;                        /* the list of results does not show contacts' */
     if (godata_mirror_labs_of_person(m, span_of(d->person_id), &v, &n, &e))

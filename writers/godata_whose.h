@@ -32,7 +32,7 @@ void godata_whose_evidence(struct godata_people *p, const struct godata_subject 
 
 /* writer_ops */
 void godata_whose_match(struct writer *w, const struct delivery *d, enum match_depth depth, int64_t now_us, struct matched *out);
-bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t now_us);
+bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t since_us, int64_t now_us);
 /* A step that was carried out: the mirror shows it before any poll does. */
 void godata_whose_written(struct writer *w, const struct task *t);
 uint64_t godata_whose_changes(const struct writer *w);

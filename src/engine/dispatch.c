@@ -388,7 +388,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     struct delivery *d = &x->d;
     struct store_target target = {.remote_id = NULL};
     bool is_over = false, is_blocked = false;
-    int64_t until_us = 0;
+    int64_t until_us = 0, since_us = d->updated_us;
     int rc = -1;
     bool is_write = d->step == STEP_CREATE || d->step == STEP_UPDATE || d->step == STEP_REMOVE;
     if (d->step == STEP_PERSON) {       /* nothing to compare: its own look decides */
@@ -400,7 +400,6 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
         CRASH_POINT("claimed");
     }
     if (is_write) {
-        d->updated_us = now;
         if (key_is_blocked(g, d, now, &is_blocked, &until_us, e))
             return -1;
         if (is_blocked && until_us) {   /* it gives way, or the one it waits for could never pass it in the lane */
@@ -412,6 +411,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
         }
         if (is_blocked)
             return 0;
+        d->updated_us = now;
         if (d->flags & DELIVERY_IS_PERSON ? person_decide(g, d, &target, &is_over, e) : decide(g, d, now, &target, &is_over, e))
             goto out;
         if (is_over) {
@@ -450,7 +450,7 @@ static int start(struct engine *g, struct writer_run *w, struct active *x, int64
     t->flags = d->flags;
     t->remote_id = xstrdup(d->remote_id);
     t->last_body = xstrdup(target.body ? target.body : "");
-    t->must_look = d->step == STEP_CREATE && (d->flags & DELIVERY_FORCE_EXISTS || !w->conf->ops->must_look || w->conf->ops->must_look(w->w, d, now));
+    t->must_look = d->step == STEP_CREATE && (d->flags & DELIVERY_FORCE_EXISTS || !w->conf->ops->must_look || w->conf->ops->must_look(w->w, d, since_us, now));
     bool may_write = d->step == STEP_CREATE || d->step == STEP_UPDATE || d->step == STEP_READBACK;
     if (may_write && (d->flags & DELIVERY_HAS_FILES) && files_load(g, d, t, e)) {
         task_free(t);

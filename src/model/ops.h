@@ -239,7 +239,8 @@ struct writer_ops {
     /* Moves whenever something was learnt that may end such a hold; with match only. */
     uint64_t (*changes)(const struct writer *w);
     /* Before a create: does it have to look at what stands there? NULL: always. */
-    bool (*must_look)(struct writer *w, const struct delivery *d, int64_t now_us);
+    /* since_us: when the delivery came or was decided about; what stood at the other side then must be known. */
+    bool (*must_look)(struct writer *w, const struct delivery *d, int64_t since_us, int64_t now_us);
     /* Engine thread. Of the copy that it keeps of the other side: WRITER_MIRROR_TELL appends members of a JSON object, counts only; the others read it again,
      * soon or whole. NULL: it keeps none. */
     int  (*mirror)(struct writer *w, enum writer_mirror what, int64_t now_us, struct buf *out, struct err *e);
