@@ -351,6 +351,9 @@ bool godata_mirror_next_page(struct godata_mirror *m, int64_t now_us, struct god
     for (size_t i = 0; i < GODATA_LISTS; i++)
         if (mirror_is_off(&m->lists[i]) && m->lists[i].off_until_us <= now_us)
             m->lists[i].off_until_us = 0;
+    for (size_t i = 0; m->round_us == 0 && i < GODATA_LISTS; i++)
+        if (!m->lists[i].place.is_loaded && !mirror_is_off(&m->lists[i]))
+            m->round_us = now_us;           /* a first load comes first */
     int64_t due = round_due(m);
     if (!m->is_round && due && due <= now_us)
         begin_round(m, now_us);
