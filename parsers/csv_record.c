@@ -274,6 +274,7 @@ static bool put_address(struct row_work *w, const struct csv_column *c, struct s
         return false;
     *(struct span *)(void *)((char *)v + c->address) = s;
     w->r->patient.address = (struct rec_addresses){v, 1};
+    record_patient_home(&w->r->patient);
     w->r->patient.is_present = true;
     return true;
 }

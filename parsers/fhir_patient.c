@@ -101,6 +101,7 @@ static void read_addresses(struct fhir_ctx *x, const struct fhir_node *o, struct
             v[n++] = r;
     }
     p->address = (struct rec_addresses){v, n};
+    record_patient_home(p);
 }
 
 static void read_telecoms(struct fhir_ctx *x, const struct fhir_node *o, struct rec_patient *p)

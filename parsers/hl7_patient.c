@@ -114,6 +114,7 @@ static void read_addresses(struct hl7_ctx *x, struct hl7_seg *pid, struct rec_pa
                                           .postal_code = c[4], .country = c[5], .use = c[6]};
     }
     p->address = (struct rec_addresses){v, n};
+    record_patient_home(p);
 }
 
 /* One XTN or TN: a number, or an e-mail address. */

@@ -231,7 +231,6 @@ static int explain_person(struct explained *x, const struct record *r, struct er
 static int message(struct explained *x, struct parsed *p, struct err *e)
 {
     p->message.channel = span_of(x->lc->name);
-    decide_admit(x->conf, x->lc->name, p);
     if (x->is_json) {
         buf_json_sep(x->b);
         buf_addc(x->b, '{');
@@ -353,6 +352,7 @@ static int explain(const struct cli *c)
         buf_adds(&out, "[");
     bool is_fine = true;
     for (size_t i = 0; i < pr.n; i++) {
+        decide_admit(conf, x.lc->name, &pr.v[i]);
         is_fine = is_fine && (pr.v[i].fate == PARSE_ACCEPT || pr.v[i].fate == PARSE_FILTER);
         if (message(&x, &pr.v[i], &e)) {
             rc = cli_fail(&e);

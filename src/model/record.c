@@ -43,6 +43,12 @@ const struct rec_field record_fields[] = {
     P(REC_TS, birth_date, "PID-7; Patient.birthDate"),
     P(REC_SPAN, sex, "F M O U A N X: PID-8; Patient.gender"),
     P(REC_SPAN, deceased, "Y, N or a date: PID-30, PID-29; Patient.deceased; never written to Go.Data"),
+    F(SCOPE_PATIENT, REC_SPAN, rec_patient, home.line, "patient.address.line", "of the home address, else the first: PID-11.1, 11.2; Patient.address.line"),
+    F(SCOPE_PATIENT, REC_SPAN, rec_patient, home.city, "patient.address.city", "PID-11.3; Patient.address.city"),
+    F(SCOPE_PATIENT, REC_SPAN, rec_patient, home.district, "patient.address.district", "PID-11.9; Patient.address.district"),
+    F(SCOPE_PATIENT, REC_SPAN, rec_patient, home.state, "patient.address.state", "PID-11.4; Patient.address.state"),
+    F(SCOPE_PATIENT, REC_SPAN, rec_patient, home.postal_code, "patient.address.postal_code", "PID-11.5; Patient.address.postalCode"),
+    F(SCOPE_PATIENT, REC_SPAN, rec_patient, home.country, "patient.address.country", "PID-11.6; Patient.address.country"),
     P(REC_LIST, phone, "PID-13, 14, 40; Patient.telecom"),
     P(REC_LIST, email, "PID-13, 14, 40; Patient.telecom"),
     P(REC_LIST, flags, "UNKNOWN_IDENTITY UNRELIABLE ANONYMOUS MASKED_NAME INACTIVE REPLACED: PID-31, 32, name and id types"),
@@ -107,6 +113,18 @@ const struct rec_field record_fields[] = {
     O(REC_SPAN, path, "place in the message: OBX[3]; FHIRPath"),
 };
 const size_t record_fields_n = sizeof record_fields / sizeof record_fields[0];
+
+void record_patient_home(struct rec_patient *p)
+{
+    p->home = p->address.n ? p->address.v[0] : (struct rec_address){.line = SPAN_ABSENT};
+    for (size_t i = 0; i < p->address.n; i++) {
+        struct span use = p->address.v[i].use;
+        if (span_is(use, "H") || span_is(use, "P") || span_is(use, "L")) {
+            p->home = p->address.v[i];
+            return;
+        }
+    }
+}
 
 const struct rec_field *record_field_find(struct span name)
 {

@@ -58,6 +58,7 @@ struct rec_patient {
     struct span sex;            /* F M O U A N X as HL7 table 0001 */
     struct span deceased;       /* "Y", "N" or a date; never written to Go.Data */
     struct rec_addresses address;
+    struct rec_address home;    /* of these the first home address, else the first: record_patient_home() */
     struct rec_list phone, email;
     struct rec_list flags;      /* UNKNOWN_IDENTITY, UNRELIABLE, ANONYMOUS, MASKED_NAME, INACTIVE, REPLACED ... */
     struct rec_id visit;
@@ -219,6 +220,8 @@ struct rec_field {
 extern const struct rec_field record_fields[];
 extern const size_t record_fields_n;
 
+/* Parsers call it when the addresses are read. */
+void record_patient_home(struct rec_patient *p);
 const struct rec_field *record_field_find(struct span name);
 /* Where the field's C value lives; obs is needed for SCOPE_OBSERVATION. Cast by field->type. */
 const void *record_field_get(const struct record *r, const struct rec_observation *obs, const struct rec_field *f);

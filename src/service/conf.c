@@ -20,6 +20,7 @@
 #include "conf_test.h"
 #include "fsutil.h"
 #include "option_value.h"
+#include "rule_codes.h"
 #include "rule_inner.h"
 #include "text.h"
 #include "xmem.h"
@@ -623,6 +624,21 @@ static void compile_rules(struct loader *l, const struct globals *g, struct diag
     l->c->rules = rule_compile(&s);
 }
 
+/* Routes may make persons at a writer: has it what that takes? */
+static void check_persons(struct loader *l)
+{
+    for (size_t i = 0; i < l->c->n_writers && !diag_errors(l->d); i++) {
+        const struct writer_conf *w = &l->c->writers[i];
+        unsigned needs = rule_needs(l->c->rules, w->name);
+        struct err e = ERR_INIT;
+        bool makes_contacts = needs & NEED_CONTACT_CREATE, takes_persons = needs & (NEED_CASE_UPDATE | NEED_CONTACT_UPDATE | NEED_CASE_CREATE | NEED_CONTACT_CREATE);
+        if (takes_persons && !w->ops->build_person)
+            diag_add(l->d, DIAG_ERROR, w->at, NULL, "a route sends persons to \"%s\", which takes none", w->name);
+        else if (makes_contacts && w->ops->check_person && w->ops->check_person(w->options, PERSON_CONTACT, &e))
+            diag_add(l->d, DIAG_ERROR, w->at, NULL, "a route creates contacts at \"%s\": %s", w->name, e.text);
+    }
+}
+
 static void set_hash(struct config *c, const struct buf *text, const struct buf *tables)
 {
     struct buf all;
@@ -695,6 +711,7 @@ static void load_all(struct loader *l, const struct conf_text *text)
     check_listeners(l);
     check_writers(l);
     compile_rules(l, &g, end);
+    check_persons(l);
     mark_rules(l->c, text);
     conf_tests_compile(l->c, l->d, l->tests, l->n_tests);
     take_globals(l->c, &g);

@@ -331,7 +331,6 @@ const char *rule_warned_of(const struct rec_list *warnings);    /* reason of a h
 void rule_fill_person(struct rule_scope *x, struct person_data *out);
 bool rule_is_for_person(const struct rule_scope *x, const struct rule_todo *d);
 void rule_put_person(struct person_data *p, const struct person_field *f, struct span text);
-const struct rec_address *rule_home_address(const struct rec_patient *p);      /* NULL without an address */
 bool rule_takes(struct rule_scope *x, const struct rule_route *r);             /* from and when fit */
 struct span rule_day(const struct rec_ts *t, struct arena *a);         /* Go.Data date; absent without a day */
 struct span rule_system_name(struct span system);       /* LN, SCT, … */

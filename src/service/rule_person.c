@@ -13,34 +13,18 @@
 
 #include "rule_inner.h"
 
-static bool is_home(struct span use)
-{
-    return span_is(use, "H") || span_is(use, "P") || span_is(use, "L");
-}
-
-const struct rec_address *rule_home_address(const struct rec_patient *p)
-{
-    for (size_t i = 0; i < p->address.n; i++)
-        if (is_home(p->address.v[i].use))
-            return &p->address.v[i];
-    return p->address.n ? &p->address.v[0] : NULL;
-}
-
 void rule_fill_person(struct rule_scope *x, struct person_data *out)
 {
     const struct rec_patient *p = &x->r->patient;
-    const struct rec_address *home = rule_home_address(p);
     *out = (struct person_data){.first_name = p->given_name, .middle_name = p->middle_name, .last_name = p->family_name};
     out->gender = span_is(p->sex, "M") ? SPAN_LIT("MALE") : span_is(p->sex, "F") ? SPAN_LIT("FEMALE") : SPAN_ABSENT;
     out->dob = rule_day(&p->birth_date, x->a);
     if (x->r->message)
         out->date_of_reporting = rule_day(&x->r->message->sent_at, x->a);
-    if (home) {
-        out->address_line_1 = home->line;
-        out->city = home->city;
-        out->postal_code = home->postal_code;
-        out->country = home->country;
-    }
+    out->address_line_1 = p->home.line;
+    out->city = p->home.city;
+    out->postal_code = p->home.postal_code;
+    out->country = p->home.country;
     if (p->phone.n)
         out->phone_number = p->phone.v[0];
     if (p->email.n)

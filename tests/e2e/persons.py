@@ -424,6 +424,41 @@ def test_a_merge_is_for_a_person():
         balanced(r)
 
 
+def test_a_place_by_table():
+    table = 'table locations csv "{dir}/locations.csv" key district value location_id\n'
+    routes = PEOPLE.replace('send    case', 'lookup patient.address.district in locations -> case.location_id default ""\n    send    case')
+    r = Rig(head=table, routes=routes)
+    with open(os.path.join(r.folder, 'locations.csv'), 'w') as f:
+        f.write('district,location_id\nWakiso,10c00000-0000-4000-8000-000000000001\n')
+    with r:
+        r.send(adt('A1').replace(b'UGA^H|', b'UGA^H^^Wakiso|'))
+        r.send(adt('A2', number='CF-88-02', name='Achan^Grace').replace(b'UGA^H|', b'UGA^H^^Elsewhere|'))
+        r.settle()
+        at = {c['lastName']: usual(c).get('locationId') for c in persons(r)}
+        expect(at == {'Nakato': '10c00000-0000-4000-8000-000000000001', 'Achan': None}, 'places', at)
+
+
+def test_check_wants_the_case_of_contacts():
+    with Rig() as r:
+        for writer, routes, fine in (('no-match create contact', rig.ROUTES, False), ('', PEOPLE.replace('send    case', 'send contact'), False),
+                                     ('contact-of "CA-1"', PEOPLE.replace('send    case', 'send contact'), True)):
+            r.parts = ('', rig.LISTENER, writer, routes)
+            r.write_conf()
+            rc, out, err = r.verb('check', check=False)
+            expect((rc == 0) == fine and (fine or 'contact-of' in out + err), 'check', rc, out, err)
+
+
+def test_explain_tells_of_the_person():
+    with Rig(routes=PEOPLE) as r:
+        path = os.path.join(r.folder, 'a.hl7')
+        with open(path, 'wb') as f:
+            f.write(adt('A1'))
+        told = json.loads(r.verb('explain', '--json', path)[1])[0]
+        person = told['records'][0]['person']
+        expect(told['fate'] == 'accepted' and person['action'] == 'send' and person['body']['lastName'] == 'Nakato', 'explained', told)
+        expect('classification' not in person['body'] and person['who']['new']['type'] == 'case' and person['who']['new']['update'], 'and how', person)
+
+
 # ---- FHIR ----
 
 EHR = rig.LISTENER + '''

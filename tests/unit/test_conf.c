@@ -204,6 +204,10 @@ static void test_pages_name_everything(void **state)
         (void)snprintf(name, sizeof name, "lab.%s", lab_fields[i].name);
         assert_named(&b, "labrelay-fields.7", "Li", name);
     }
+    for (size_t i = 0; i < person_fields_n; i++) {
+        (void)snprintf(name, sizeof name, "case.%s", person_fields[i].name);
+        assert_named(&b, "labrelay-fields.7", "Li", name);
+    }
     buf_clear(&b);
     load_page("labrelay.conf.5", &b);
     for (size_t t = 0; t < 2; t++) {
