@@ -311,6 +311,33 @@ static void check_codes(const struct writer *w, const char *body_text, const cha
     json_decref(last);
 }
 
+static void miss_code(struct godata_armed *a, const char *field, const char *code)
+{
+    size_t skip = strncmp(code, GODATA_PREFIX, sizeof GODATA_PREFIX - 1) == 0 ? sizeof GODATA_PREFIX - 1 : 0;
+    a->unwritable = "REFDATA_MISSING";
+    (void)snprintf(a->missing, sizeof a->missing, "%s %.60s", field, code + skip);
+}
+
+/* The same for a case or contact: body of the delivery, or what its result brings along for a new person. */
+static void check_person_codes(const struct writer *w, const struct task *t, struct godata_armed *a)
+{
+    bool is_own = t->flags & DELIVERY_IS_PERSON;
+    json_t *text = json_loads(is_own ? t->body : t->who, 0, NULL);
+    const json_t *body = is_own ? text : json_object_get(json_object_get(text, "new"), "body"), *d;
+    size_t i;
+    for (size_t k = 0; k < person_fields_n && !a->unwritable; k++) {
+        const char *code = json_string_value(json_object_get(body, person_fields[k].godata));
+        if (person_fields[k].prefix && code && !json_is_true(json_object_get(w->codes, code)))
+            miss_code(a, person_fields[k].godata, code);
+    }
+    json_array_foreach((json_t *)(uintptr_t)json_object_get(body, "documents"), i, d) {
+        const char *code = json_string_value(json_object_get(d, "type"));
+        if (code && !a->unwritable && !json_is_true(json_object_get(w->codes, code)))
+            miss_code(a, "documents.type", code);
+    }
+    json_decref(text);
+}
+
 void godata_arm(struct writer *w, struct task *t)
 {
     struct godata_armed *a = xcalloc(1, sizeof *a);
@@ -321,7 +348,10 @@ void godata_arm(struct writer *w, struct task *t)
     a->contact_mask = dup_or_null(w->contact_mask);
     a->generation = w->generation;
     a->has_contact_results = w->is_contact_results_active || w->o->contact_results;
-    if (t->kind == TASK_STEP && t->step != STEP_REMOVE && t->step != STEP_READBACK && w->codes)
+    bool is_of_person = t->step == STEP_PERSON || t->flags & DELIVERY_IS_PERSON;
+    if (t->kind == TASK_STEP && is_of_person && t->step != STEP_FIND && w->codes)
+        check_person_codes(w, t, a);
+    else if (t->kind == TASK_STEP && t->step != STEP_REMOVE && t->step != STEP_READBACK && w->codes)
         check_codes(w, t->body, t->step == STEP_UPDATE ? t->last_body : NULL, a);
     t->armed = a;
 }

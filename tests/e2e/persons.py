@@ -438,6 +438,16 @@ def test_a_place_by_table():
         expect(at == {'Nakato': '10c00000-0000-4000-8000-000000000001', 'Achan': None}, 'places', at)
 
 
+def test_a_code_that_go_data_lacks_is_held():
+    routes = PEOPLE.replace('send    case', 'set case.risk_level = "9_HUGE"\n    send    case')
+    with Rig(routes=routes) as r:
+        r.send(adt('A1'))
+        r.settle()
+        d, = r.json('held', 'list')
+        expect(d['reason'] == 'REFDATA_MISSING' and 'riskLevel RISK_LEVEL_9_HUGE' in d['detail'], 'held', d)
+        expect(persons(r) == [], 'nothing is written')
+
+
 def test_check_wants_the_case_of_contacts():
     with Rig() as r:
         for writer, routes, fine in (('no-match create contact', rig.ROUTES, False), ('', PEOPLE.replace('send    case', 'send contact'), False),
