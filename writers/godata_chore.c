@@ -215,7 +215,8 @@ static void read_refdata(struct task *t, struct http_client *http)
         "{\"where\":{\"categoryId\":{\"inq\":[\"" GODATA_PREFIX "LAB_NAME\",\"" GODATA_PREFIX "TYPE_OF_SAMPLE\",\"" GODATA_PREFIX "TYPE_OF_LAB_TEST\",\""
         GODATA_PREFIX "LAB_SEQUENCE_LABORATORY\",\"" GODATA_PREFIX "LAB_SEQUENCE_RESULT\",\"" GODATA_PREFIX "LAB_TEST_RESULT\",\""
         GODATA_PREFIX "LAB_TEST_RESULT_STATUS\",\"" GODATA_PREFIX "GENDER\",\"" GODATA_PREFIX "OCCUPATION\",\"" GODATA_PREFIX "PREGNANCY_STATUS\",\""
-        GODATA_PREFIX "CASE_CLASSIFICATION\",\"" GODATA_PREFIX "OUTCOME\",\"" GODATA_PREFIX "RISK_LEVEL\",\"" GODATA_PREFIX "DOCUMENT_TYPE\"]}},\"fields\":[\"id\",\"categoryId\",\"active\",\"deleted\"]}";
+        GODATA_PREFIX "CASE_CLASSIFICATION\",\"" GODATA_PREFIX "OUTCOME\",\"" GODATA_PREFIX "RISK_LEVEL\",\"" GODATA_PREFIX "DOCUMENT_TYPE\"]}},"
+        "\"fields\":[\"id\",\"categoryId\",\"active\",\"deleted\"]}";
     struct godata_reply r;
     const json_t *v;
     size_t i;
