@@ -5,6 +5,7 @@
  * only R5 or STU3 have, which are named; test data. Unknown elements are a remark, in strict mode an error.
  * DIAGNOSTICS issues. OWNERSHIP arena.
  */
+#include <stdio.h>
 #include "fhir_ctx.h"
 
 static const struct { const char *code; enum obs_status status; } obs_codes[] = {
@@ -165,9 +166,14 @@ static void check_elements(struct fhir_ctx *x, const struct fhir_res *r)
     for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++) {
         if (!span_is(r->type, elements[i].type))
             continue;
-        for (const struct fhir_node *c = r->node->child; c; c = c->next)
-            if (!has_name(elements[i].names, c->name))
-                fhir_doubt(x, "W_UNKNOWN_ELEMENT", "structure", c, NULL, "R4 has no such element");
+        unsigned n = 0;
+        for (const struct fhir_node *c = r->node->child; c; c = c->next, n++) {
+            char place[32];             /* its name is the sender's word and may be anybody's */
+            if (has_name(elements[i].names, c->name))
+                continue;
+            (void)snprintf(place, sizeof place, "children()[%u]", n);
+            fhir_doubt(x, "W_UNKNOWN_ELEMENT", "structure", r->node, place, "R4 has no such element");
+        }
         return;
     }
 }

@@ -39,6 +39,18 @@ static size_t digits_of(uint32_t v)
     return n;
 }
 
+/* A root's type is the sender's word: only what is a resource is repeated, or a name could stand in an error's place. */
+static struct span root_word(const struct fhir_node *o)
+{
+    static const char *const known[] = {"Bundle", "DiagnosticReport", "Observation", "Patient", "Specimen", "ServiceRequest", "Organization", "Practitioner",
+                                        "PractitionerRole", "Encounter", "MessageHeader", "OperationOutcome", "Condition", "Immunization", "MedicationRequest",
+                                        "Parameters", "Task", "Device", "Location", "QuestionnaireResponse", "Questionnaire", "Basic", "Person", "Group"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (span_is(o->text, known[i]))
+            return o->text;
+    return SPAN_LIT("Resource");
+}
+
 /* Writes the end of the path first; with out NULL only counts. */
 static size_t step_put(const struct fhir_node *o, char *end)
 {
@@ -54,7 +66,7 @@ static size_t step_put(const struct fhir_node *o, char *end)
             end[-(ptrdiff_t)n] = '[';
         }
     }
-    struct span word = o->parent ? o->name : o->text;
+    struct span word = o->parent ? o->name : root_word(o);
     n += word.n;
     if (end && word.n)
         memcpy(end - n, word.p, word.n);

@@ -50,6 +50,15 @@ static int count(struct engine *g, const char *channel, const char *what, struct
     return store_count(g->env.store, channel, what, 1, e);
 }
 
+/* MSH-9 is the sender's, too: only what looks like a type of message goes into the log. */
+static struct span plain_kind(struct span s)
+{
+    bool is_good = s.n == 3 || (s.n == 7 && s.p[3] == '^');
+    for (size_t i = 0; i < s.n && is_good; i++)
+        is_good = i == 3 || (s.p[i] >= 'A' && s.p[i] <= 'Z') || (s.p[i] >= '0' && s.p[i] <= '9');
+    return is_good || !s.n ? s : SPAN_LIT("other");
+}
+
 static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw, enum message_state state, const char *reason,
                      const struct rec_message *head, struct err *e)
 {
@@ -70,7 +79,7 @@ static int put_aside(struct engine *g, struct pending_frame *pf, struct span raw
     if (!pf->message_id)
         pf->message_id = m.id;
     log_event(LOG_WARNING, state == MESSAGE_REFUSED ? "refused" : "quarantined", log_id("msg", 'm', m.id), log_word("channel", channel),
-              log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)raw.n), log_word("reason", reason));
+              log_span("type", plain_kind(m.kind)), log_span("control", m.control_id), log_int("bytes", (int64_t)raw.n), log_word("reason", reason));
     return 0;
 }
 
@@ -410,7 +419,7 @@ static int store_accepted(struct engine *g, struct pending_frame *pf, struct par
     if (is_reused && !pf->is_known && !is_named_by_identity(pf, p))
         log_event(LOG_WARNING, "control id used again with other content", log_id("msg", 'm', m.id), log_word("channel", m.channel));
     log_event(LOG_INFO, "stored", log_id("msg", 'm', m.id), log_word("channel", m.channel), log_word("peer", pf->f->is_patient ? "file" : pf->f->peer),
-              log_span("type", m.kind), log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
+              log_span("type", plain_kind(m.kind)), log_span("control", m.control_id), log_int("bytes", (int64_t)p->raw.n), log_int("observations", p->observations),
               log_int("deliveries", deliveries), log_int("warnings", m.warnings), log_ms("took", clock_mono_us() - pf->started_us));
     return 0;
 }
