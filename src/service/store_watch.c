@@ -5,7 +5,9 @@
  */
 #include "store_watch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "store_db.h"
@@ -222,6 +224,53 @@ int store_list_held(struct store *q, const char *writer, void (*fn)(void *ctx, c
         fn(ctx, reason, sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 2));
     }
     return rc;
+}
+
+/* ---- the file ---- */
+
+static int number_of(struct store_db *d, const char *text, const char *key, struct buf *b, struct err *e)
+{
+    int64_t v;
+    if (db_int(d, text, &v, e) != 0)
+        return -1;
+    buf_json_kint(b, key, v);
+    return 0;
+}
+
+static int describe_tables(struct store_db *d, struct buf *b, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(d->db, "SELECT type,name,sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name", -1, &s, NULL) == SQLITE_OK ? 0 : db_fail(d, e, "cannot read");
+    while (rc == 0 && (rc = db_row(d, s, "cannot read", e)) == 1) {
+        char count[160];
+        bool is_table = strcmp(text_at(s, 0), "table") == 0;
+        rc = 0;
+        buf_json_sep(b);
+        buf_addc(b, '{');
+        buf_json_kv(b, "name", text_at(s, 1));
+        buf_json_kv(b, "sql", text_at(s, 2));
+        (void)snprintf(count, sizeof count, "SELECT count(*) FROM \"%.100s\"", text_at(s, 1));
+        if (is_table)
+            rc = number_of(d, count, "rows", b, e);
+        buf_addc(b, '}');
+    }
+    (void)sqlite3_finalize(s);
+    return rc;
+}
+
+int store_describe(struct store_reader *r, struct buf *b, struct err *e)
+{
+    struct store_db *d = db_of((struct store_at){.r = r});
+    buf_addc(b, '{');
+    if (number_of(d, "PRAGMA user_version", "schema", b, e) || number_of(d, "PRAGMA page_size", "page_bytes", b, e) || number_of(d, "PRAGMA page_count", "pages", b, e) ||
+        number_of(d, "PRAGMA freelist_count", "free_pages", b, e))
+        return -1;
+    buf_json_key(b, "tables");
+    buf_addc(b, '[');
+    if (describe_tables(d, b, e))
+        return -1;
+    buf_adds(b, "]}\n");
+    return 0;
 }
 
 /* ---- messages by time ---- */

@@ -41,6 +41,9 @@ int  store_oldest_due(struct store *q, const char *writer, int64_t *n_out, int64
 /* Of one writer ("": no destination): what is held, by reason. */
 int  store_list_held(struct store *q, const char *writer, void (*fn)(void *ctx, const char *reason, int64_t n, int64_t oldest_us), void *ctx, struct err *e);
 
+/* The file itself: schema version, pages, tables with their number of rows, the statements that made them. One JSON object. */
+int  store_describe(struct store_reader *r, struct buf *b, struct err *e);
+
 /* The first message with an id of at least `id`: its id and time; 0 found, 1 none. */
 int  store_next_message(struct store_reader *r, int64_t id, int64_t *id_out, int64_t *received_us_out, struct err *e);
 /* The first message that came in at `us` or later, found by halving: ids rise with time. The id after the last when there is none. */

@@ -128,6 +128,15 @@ class Sandbox:
         return self.api_call('GET', '/lab-results/aggregate')
 
 
+def keep_log(path):
+    """A copy of an engine's log for tests/e2e/suite_canary.py, which looks through those of a whole run."""
+    folder = os.environ.get('LABRELAY_LOG_KEEP')
+    if folder and os.path.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        name = '%s-%d-%s.log' % (os.path.splitext(os.path.basename(sys.argv[0]))[0], os.getpid(), os.path.basename(os.path.dirname(path)).split('.')[-1])
+        shutil.copyfile(path, os.path.join(folder, name))
+
+
 class Rig:
     """A sandbox (unless sandbox=None is asked for) and an engine with one configuration."""
 
@@ -204,6 +213,7 @@ class Rig:
         finally:
             if self.sandbox and self.sandbox.process:
                 self.sandbox.stop()
+            keep_log(self.log_path)
             if os.environ.get('LABRELAY_KEEP'):
                 print('kept: ' + self.folder)
             else:

@@ -317,7 +317,7 @@ static void test_strict(void **state)
 {
     static const struct fhir_options strict = {.is_strict = true};
     static const struct { const char *text, *issue, *path; } bad[] = {
-        {OBS(",'colour':'red'"), "structure", "Observation.colour"}, {OBS(",'effectiveDateTime':'yesterday'"), "value", "Observation.effectiveDateTime"},
+        {OBS(",'colour':'red'"), "structure", "Observation.children()[2]"}, {OBS(",'effectiveDateTime':'yesterday'"), "value", "Observation.effectiveDateTime"},
         {OBS(",'valueString':''"), "structure", "Observation"}, {OBS(",'valueString':'x','dataAbsentReason':{'text':'y'}"), "invariant", "Observation.dataAbsentReason"},
         {BUNDLE("message", ENTRY("urn:uuid:1", OBS(""))), "invariant", "Bundle.entry[0]"}};
     (void)state;
