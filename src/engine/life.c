@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crash.h"
 #include "inner.h"
 #include "log.h"
 #include "xmem.h"
@@ -30,6 +31,7 @@ int life_start_anew(struct engine *g, struct delivery *d, int64_t now, struct er
     store_target_clear(&t);
     if (rc < 0)
         return -1;
+    CRASH_POINT("life_start_anew");
     d->state = DELIVERY_READY;
     d->step = STEP_CREATE;
     d->next_us = now;

@@ -20,6 +20,7 @@
 
 #include "clock.h"
 #include "control.h"
+#include "crash.h"
 #include "inner.h"
 #include "log.h"
 #include "xmem.h"
@@ -135,7 +136,10 @@ static int put(struct engine *g, const json_t *q, const char *action, struct del
         delivery_set(&d->reason, "");
         delivery_set(&d->detail, "");
     }
-    if (store_update_delivery(g->env.store, d, e) || audit(g, q, action, d, was, e))
+    if (store_update_delivery(g->env.store, d, e))
+        return -1;
+    CRASH_POINT("review_put");
+    if (audit(g, q, action, d, was, e))
         return -1;
     if (d->state == DELIVERY_READY)
         dispatch_wake(g, d->writer);

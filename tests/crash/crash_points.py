@@ -39,6 +39,37 @@ OBX|1|CWE|41636-2^Ebola virus RNA^LN|1|%s||Not detected|%s|||%s|||20261104083000
 SPM|1|^%s||119297000^Blood^SCT|||||||P||||||20261104083000+0300''' % (control, person, sample, issued, status if status in 'PFC' else 'F', value, flag, status, sample))
 
 
+class Decide:
+    """Somebody decides about what is held of a message; without an answer it is said again until it is no longer held for this reason."""
+
+    def __init__(self, control, reason, *words):
+        self.control, self.reason, self.words = control, reason, words
+
+    def play(self, run):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            run.revive()
+            held = [d for d in run.rig.json('held', 'list', '--reason', self.reason) if run.rig.json('show', 'm%d' % d['message'])['control_id'] == self.control]
+            if not held:
+                return
+            what = [self.words[0], 'd%d' % held[0]['id']] + list(self.words[1:])
+            run.rig.verb('held', *what, '--by', 'epi', '--reason', 'test', check=False)     # no answer when it dies: asked again above
+            run.wait_dead(0.05)
+            run.settle()
+        raise rig.Failed('%s is still held for %s' % (self.control, self.reason))
+
+
+class Edit:
+    """Somebody changes a result in Go.Data itself."""
+
+    def __init__(self, sample, **fields):
+        self.sample, self.fields = sample, fields
+
+    def play(self, run):
+        lab = [x for x in run.rig.sandbox.lab_results() if x['sampleIdentifier'] == self.sample][0]
+        run.rig.sandbox.api_call('PUT', '/lab-results/%s' % lab['id'], self.fields)
+
+
 SCRIPT = [
     (oru('NEW1', 'S-1'), b'AA'),
     (oru('PRE2', 'S-2', status='P', issued='20261105080000', person=2), b'AA'),
@@ -49,6 +80,15 @@ SCRIPT = [
     (oru('NEW1', 'S-1'), b'AA'),                                                                     # the same again
     (oru('TWO5', 'S-5', person=3), b'AA'),
     (oru('OUT2', 'S-2', status='W', issued='20261107110000', person=2), b'AA'),                      # withdrawn
+    (oru('MOV5', 'S-5', status='C', issued='20261107120000', person=2), b'AA'),                      # of somebody else: withdrawn there, written here
+    Decide('MOV5', 'PERSON_CHANGED', 'release', '--anyway'),
+    (oru('TIE1', 'S-1', status='C', issued='20261106100000'), b'AA'),
+    Decide('TIE1', 'VERSION_TIE', 'release', '--anyway'),
+    (oru('LNK6', 'S-6', person=78), b'AA'),
+    Decide('LNK6', 'NO_MATCH', 'link', 'CA-0000000003'),
+    Edit('S-5', result='LNG_REFERENCE_DATA_CATEGORY_LAB_TEST_RESULT_INCONCLUSIVE'),
+    (oru('EDT5', 'S-5', value=NEGATIVE, status='C', issued='20261108120000', person=2), b'AA'),
+    Decide('EDT5', 'HUMAN_EDIT', 'release', '--anyway'),
 ]
 
 
@@ -91,6 +131,11 @@ class Run:
         self.deaths += 1
         self.rig.start()
 
+    def wait_dead(self, seconds):
+        end = time.monotonic() + seconds
+        while self.env.get('LABRELAY_CRASH_AT') and not self.deaths and time.monotonic() < end and self.rig.process.poll() is None:
+            time.sleep(0.005)
+
     def deliver(self, payload, want):
         end = time.monotonic() + 30
         while time.monotonic() < end:
@@ -115,8 +160,11 @@ class Run:
         raise rig.Failed('deliveries did not settle: ' + json.dumps(self.rig.json('queue')[:3]))
 
     def play(self):
-        for payload, want in SCRIPT:
-            self.deliver(payload, want)
+        for step in SCRIPT:
+            if isinstance(step, tuple):
+                self.deliver(*step)
+            else:
+                step.play(self)
             self.settle()
         self.revive()
 

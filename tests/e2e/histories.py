@@ -119,6 +119,12 @@ class Senders:
             t.join()
 
     def run(self, work):
+        try:
+            self.exchange(work)
+        except Exception as e:  # whatever ends a sender is told
+            self.wrong.append('a sender ended: %s: %s' % (type(e).__name__, e))
+
+    def exchange(self, work):
         with mllp.Client('127.0.0.1', self.rig.mllp, 20.0) as c:
             while True:
                 try:
