@@ -125,6 +125,29 @@ def test_files_that_are_none():
         expect(rc == 3 and 'no engine runs' in err, 'no engine', err)
 
 
+def test_mistakes_in_the_columns_are_shown_in_place():
+    cases = (('column "Name"     patient.family_name', 'column "Name" patient.famly_name', 'no such field "patient.famly_name"', 'did you mean "patient.family_name"?'),
+             ('specimen.id\n', 'specimen.id optionel\n', 'unknown word "optionel"', 'did you mean "optional"?'),
+             ('column "Test"', 'colum "Test"', 'unknown option "colum" in parse csv', 'did you mean "column"?'),
+             ('column "Test"     observation.code system loinc\n', '', 'a value needs to know its test', ''),
+             ('"DD/MM/YYYY"', '"DD/MM/YY"', '"DD/MM/YY" is no order of a date', ''),
+             ('column "Sample"   specimen.type system snomed', 'column "Sample"   specimen.id', 'columns "Lab no" and "Sample" both fill specimen.id', ''))
+    r = start()
+    with r:
+        good = open(r.conf).read()
+        for old, new, text, hint in cases:
+            expect(old in good, 'the configuration has ' + old)
+            with open(r.conf, 'w') as f:
+                f.write(good.replace(old, new))
+            rc, out, _ = r.verb('check', check=False)
+            expect(rc == 1 and 'error: ' in out and text in out and hint in out, text, out)
+            place = [x for x in out.splitlines() if text in x][0].split(':')
+            line = good.replace(old, new).splitlines()[int(place[1]) - 1]
+            expect(not new.strip() or any(w in line for w in ('colum', 'date-format')), 'the line of ' + text, line)
+        with open(r.conf, 'w') as f:
+            f.write(good)
+
+
 PERSONS = '''
 route "people" {{ from "list"  send case to "godata"  set case.classification = "SUSPECT" }}
 ''' + rig.ROUTES
