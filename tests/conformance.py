@@ -27,7 +27,6 @@ RANGES = [
 LATER = {
     14: 'TLS on MLLP',
     15: 'TLS on MLLP',
-    76: 'ADT: aliases and merge review',
 }
 
 TITLES = {

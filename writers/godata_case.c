@@ -260,6 +260,54 @@ static unsigned flags_of(const struct godata_options *o, const struct record *r,
     return 0;
 }
 
+/* "NATIONAL_ID_CARD|CF-1", absent when it is no document. */
+static struct span alias_of(const struct godata_options *o, const struct rec_id *id, struct arena *a)
+{
+    const char *document;
+    struct span value = span_trim(id->value);
+    if (godata_options_role(o, id, &document) != GODATA_BY_DOCUMENT || !span_has(value))
+        return SPAN_ABSENT;
+    return arena_printf(a, "%s|%.*s", document, SPAN_ARG(value));
+}
+
+/* Each old identifier now means the surviving one of the same kind, else the first. */
+static void add_aliases(const struct godata_options *o, const struct rec_patient *p, struct arena *a, struct built *out)
+{
+    struct built_alias *v = arena_array(a, p->old_ids.n, sizeof *v);
+    for (size_t i = 0; v && i < p->old_ids.n; i++) {
+        struct span old = alias_of(o, &p->old_ids.v[i], a), now = SPAN_ABSENT;
+        size_t kind = span_find(old, '|') + 1;
+        for (size_t k = 0; k < p->ids.n; k++) {
+            struct span s = alias_of(o, &p->ids.v[k], a);
+            bool is_alike = span_has(s) && span_eq(span_cut(s, 0, kind), span_cut(old, 0, kind));
+            if (span_has(s) && !span_eq(s, old) && (!span_has(now) || (is_alike && !span_eq(span_cut(now, 0, kind), span_cut(old, 0, kind)))))
+                now = s;
+        }
+        if (span_has(old) && span_has(now))
+            v[out->n_aliases++] = (struct built_alias){old, now};
+    }
+    out->aliases = v;
+}
+
+/* What a person reads of a merge: the numbers of both. */
+static struct span merge_evidence(const struct built *b, struct arena *a)
+{
+    struct buf t;
+    buf_init(&t, BODY_MAX);
+    buf_adds(&t, "{\"merged\":[");
+    for (size_t i = 0; i < b->n_aliases; i++) {
+        buf_json_sep(&t);
+        buf_addc(&t, '{');
+        buf_json_opt(&t, "was", b->aliases[i].old);
+        buf_json_opt(&t, "is", b->aliases[i].now);
+        buf_addc(&t, '}');
+    }
+    buf_adds(&t, "],\"candidates\":[]}");
+    struct span out = arena_dup(a, buf_span(&t));
+    buf_clear(&t);
+    return out;
+}
+
 int godata_case_build(const void *options, const struct record *r, const struct person_data *p, struct arena *a, struct built *out, struct err *e)
 {
     const struct godata_options *o = options;
@@ -284,9 +332,11 @@ int godata_case_build(const void *options, const struct record *r, const struct 
     buf_clear(&who);
     if (is_full || arena_is_full(a))
         return err_set(e, ERR_LIMIT, NULL, "the person is larger than allowed");
-    if (r->patient.old_ids.n)
+    if (r->patient.old_ids.n) {
+        add_aliases(o, &r->patient, a, out);
         out->hold = "MERGE_REVIEW";
-    else if (!is_known || r->patient.flags.n || (useful == 0 && !(out->flags & DELIVERY_MAY_CREATE)))
+        out->hold_detail = merge_evidence(out, a);
+    } else if (!is_known || r->patient.flags.n || (useful == 0 && !(out->flags & DELIVERY_MAY_CREATE)))
         out->hold = "NO_IDENTITY";
     return 0;
 }

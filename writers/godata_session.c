@@ -780,6 +780,8 @@ int godata_session_mirror_run(struct writer *w, enum writer_mirror what, int64_t
 /* ---- for the other files of the writer ---- */
 
 struct godata_mirror *godata_session_mirror(struct writer *w) { return w->mirror; }
+struct store *godata_session_store(struct writer *w) { return w->mem.store; }
+const char *godata_session_name(const struct writer *w) { return w->name; }
 struct godata_fresh *godata_session_fresh(struct writer *w) { return w->fresh; }
 const struct godata_options *godata_session_options(const struct writer *w) { return w->o; }
 int64_t godata_session_ready_us(const struct writer *w) { return w->ready_us; }

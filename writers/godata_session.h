@@ -60,6 +60,8 @@ const json_t *godata_session_permissions(const struct writer *w);       /* borro
 const char *godata_session_outbreak(const struct writer *w);            /* id, or NULL */
 bool godata_session_is_active(const struct writer *w);                  /* it is the account's active outbreak */
 struct godata_mirror *godata_session_mirror(struct writer *w);
+struct store *godata_session_store(struct writer *w);           /* NULL in tests without one */
+const char *godata_session_name(const struct writer *w);
 struct godata_fresh *godata_session_fresh(struct writer *w);     /* what the mirror does not show yet */
 const struct godata_options *godata_session_options(const struct writer *w);
 int64_t godata_session_ready_us(const struct writer *w);        /* since when the session is complete; 0: not yet */

@@ -22,6 +22,7 @@
 #include "godata_notes.h"
 #include "godata_reply.h"
 #include "godata_session.h"
+#include "store.h"
 #include "log.h"
 #include "xmem.h"
 
@@ -34,7 +35,7 @@
 #define EVIDENCE_MAX ((size_t)64 << 10)
 
 const char *const godata_whose_reasons[] = {"NO_MATCH", "AMBIGUOUS_PERSON", "IDENTITY_CONFLICT", "CONTACT_OF_CONTACT", "CONTACT_RESULTS_OFF", "PERSON_GONE",
-                                            "NO_IDENTITY", "POSSIBLE_DUPLICATE", "PERSON_INCOMPLETE", "PERSON_DELETED", "NO_SOURCE_CASE", NULL};
+                                            "NO_IDENTITY", "POSSIBLE_DUPLICATE", "PERSON_INCOMPLETE", "PERSON_DELETED", "NO_SOURCE_CASE", "MERGED_ID", NULL};
 
 /* ---- what the message says ---- */
 
@@ -301,6 +302,49 @@ static bool is_usable(struct writer *w, const struct delivery *d, int64_t now_us
     return false;
 }
 
+/* Nobody has these identifiers. A sender merged one of them into another: whoever has that one is proposed, never taken. */
+static bool propose_alias(struct writer *w, const struct godata_whose *x, struct matched *out)
+{
+    struct godata_people *people = godata_mirror_people(godata_session_mirror(w));
+    struct store *q = godata_session_store(w);
+    for (size_t i = 0; q && i < x->subject.n_keys; i++) {
+        struct godata_person_key key = x->subject.keys[i];
+        struct godata_subject s = x->subject;
+        struct godata_people_match m;
+        struct err e = ERR_INIT;
+        char *now = NULL;
+        struct buf old;
+        if (key.role != GODATA_BY_DOCUMENT)
+            continue;
+        buf_init(&old, 4096);
+        buf_addf(&old, "%.*s|%.*s", SPAN_ARG(key.document), SPAN_ARG(key.value));
+        bool has = store_get_alias(q, godata_session_name(w), buf_span(&old), &now, &e) == 0;
+        buf_clear(&old);
+        if (!has)
+            continue;
+        struct span is = span_of(now);
+        key.document = span_cut(is, 0, span_find(is, '|'));
+        key.value = span_from(is, span_find(is, '|') + 1);
+        s.keys = &key;
+        s.n_keys = 1;
+        s.n_sample_persons = 0;
+        godata_people_match(people, &s, &m);
+        bool is_proposed = m.n_by_key > 0;
+        if (is_proposed) {
+            struct buf b;
+            buf_init(&b, EVIDENCE_MAX * 4);
+            godata_whose_evidence(people, &s, &m, &b);
+            out->state = MATCH_HELD;
+            out->reason = "MERGED_ID";
+            out->evidence = buf_take(&b, NULL);
+        }
+        free(now);
+        if (is_proposed)
+            return true;
+    }
+    return false;
+}
+
 void godata_whose_match(struct writer *w, const struct delivery *d, enum match_depth depth, int64_t now_us, struct matched *out)
 {
     const struct godata_options *o = godata_session_options(w);
@@ -331,6 +375,8 @@ void godata_whose_match(struct writer *w, const struct delivery *d, enum match_d
         out->reason = "POSSIBLE_DUPLICATE"; /* as good as a hit of Go.Data's own search, which knows no other script or spelling */
     if (!out->reason) {
         set_found(out, one->person);
+    } else if (is_nobody && !one && depth == MATCH_WHOLE && propose_alias(w, &x, out)) {
+        /* held with the proposal */
     } else if (is_nobody && !one && !(d->flags & DELIVERY_WAS_ASKED)) {
         out->state = MATCH_ASK;
     } else {

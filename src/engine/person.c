@@ -76,6 +76,8 @@ static int put(struct engine *g, struct pending_frame *pf, const struct record *
     if (d.state == DELIVERY_READY && d.result_key[0] && intake_meet_versions(g, &d, e))
         goto out;
     rc = store_put_delivery(g->env.store, &d, e);
+    for (size_t i = 0; i < x->built.n_aliases && rc == 0; i++)
+        rc = store_put_alias(g->env.store, d.writer, x->built.aliases[i].old, x->built.aliases[i].now, message_id, d.issued_us, e);
     if (rc == 0 && d.state == DELIVERY_READY)
         dispatch_wake(g, d.writer);
 out:

@@ -43,6 +43,7 @@ const struct reason reasons[] = {
     {"NO_CASE", "nobody in Go.Data has these identifiers, and the configuration drops such results"},
     {"POSSIBLE_DUPLICATE", "no identifier matches, but Go.Data knows somebody with this name or document: not created"},
     {"PERSON_INCOMPLETE", "too little is known to create a person: a name is needed, and a birth date, a sex or a document"},
+    {"MERGED_ID", "the sender merged this identifier into another: whoever has that one is proposed"},
     {"MERGE_REVIEW", "the sender says that two patients are one: a person decides what that means in Go.Data"},
     {"NO_SOURCE_CASE", "the case that new contacts are contacts of is not in Go.Data, or is discarded"},
     {"IDENTITY_CHANGED", "the sender changed the name, birth date or sex of a person who stands in Go.Data otherwise"},

@@ -173,11 +173,14 @@ struct writer_memory {                              /* small durable values of a
     struct store *store;                            /* for writers with tables of their own (a mirror); NULL in tests: nothing is kept */
 };
 /* What build() makes of one observation and its lab result. Strings in the arena. */
+struct built_alias { struct span old, now; };
 struct built {
     struct span body, who, result_key, lane_hint;   /* result_key: 64 hex, absent when no key can be made */
     const char *hold;                               /* reason word when it cannot be sent; else NULL */
     struct span hold_detail;
     unsigned flags;                                 /* DELIVERY_… that the delivery starts with */
+    const struct built_alias *aliases;              /* identifiers that were merged into others; in the arena */
+    size_t n_aliases;
 };
 
 /* Whose a delivery is, as far as the writer knows without asking anybody. */

@@ -19,6 +19,7 @@
  *   sealed(sum, a, b, n)      what erased messages added to the sums: 1 deliveries, 2 accounts, 3 messages (b: 0 count, 1 observations).
  *   target(key, …)            what stands at the writer under a result key; a tombstone when withdrawn: never deleted. Others: store_expire.c.
  *   audit(id, …, hash)        hash = SHA-256(previous hash || fields): a changed or missing row breaks the chain; meta.audit names the last one.
+ *   alias(writer, old, now)   identifiers that a sender merged into others, for proposals; since schema 2.
  *   memory, config, meta      small values of writers; configuration hashes; next ids, so that none is ever used twice.
  *   channel, pause, alarm     what was heard when, what a person paused, what is wrong: store_watch.c. Few rows.
  *   trail(last, first, bits)  which identifiers may stand in these messages: store_trail.c. Added without a new version: no row is needed.
@@ -119,6 +120,8 @@ static const char schema_2[] =
     "CREATE INDEX mirror_lab_k ON mirror_lab(writer,k) WHERE k<>'';"
     "CREATE TABLE mirror_place(writer INTEGER NOT NULL, list INTEGER NOT NULL, is_loaded INTEGER NOT NULL, is_sweeping INTEGER NOT NULL,"
     " swept_us INTEGER NOT NULL, top_ms INTEGER NOT NULL, floor_ms INTEGER NOT NULL, at TEXT NOT NULL, owner TEXT NOT NULL, PRIMARY KEY(writer,list)) WITHOUT ROWID;"
+    "CREATE TABLE alias(writer INTEGER NOT NULL, old TEXT NOT NULL, now TEXT NOT NULL, message INTEGER NOT NULL, us INTEGER NOT NULL,"
+    " PRIMARY KEY(writer,old)) WITHOUT ROWID;"
     "CREATE TABLE config_run(id INTEGER PRIMARY KEY, us INTEGER NOT NULL, config INTEGER NOT NULL, how TEXT NOT NULL, who TEXT NOT NULL);"
     "CREATE TABLE config_text(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, text BLOB NOT NULL);"
     "CREATE TABLE config_file(config INTEGER NOT NULL, place INTEGER NOT NULL, path TEXT NOT NULL, text INTEGER NOT NULL, PRIMARY KEY(config,place)) WITHOUT ROWID;"

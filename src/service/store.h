@@ -114,6 +114,9 @@ int  store_get_deliveries(struct store *q, int64_t message_id, struct delivery *
 /* A delivery of this message got other identifiers: store_trace() looks at the message itself from now on. */
 int  store_trail_widen(struct store *q, int64_t message_id, struct err *e);
 
+/* A sender says that one identifier was merged into another ("NATIONAL_ID_CARD|CF-1": the writer's own words). For proposals only. */
+int  store_put_alias(struct store *q, const char *writer, struct span old, struct span now, int64_t message_id, int64_t us, struct err *e);
+int  store_get_alias(struct store *q, const char *writer, struct span old, char **now, struct err *e);   /* 0 found (heap), 1 none */
 int  store_audit(struct store *q, const char *who, const char *action, int64_t delivery_id, int64_t message_id, const char *reason, struct err *e);   /* hash-chained */
 int64_t store_get_memory(struct store *q, const char *owner, const char *key, int64_t def);
 int  store_put_memory(struct store *q, const char *owner, const char *key, int64_t v, struct err *e);

@@ -86,6 +86,8 @@ static const char *const sql[STORE_STMTS] = {
     [ST_FRAGMENTS_OF] = "SELECT message FROM fragment WHERE first=?1 ORDER BY message",
     [ST_DELAY_FRAGMENTS] = "UPDATE fragment SET us=?2 WHERE first=?1",
     [ST_DROP_FRAGMENTS] = "DELETE FROM fragment WHERE first=?1",
+    [ST_PUT_ALIAS] = "INSERT INTO alias(writer,old,now,message,us) VALUES(?1,?2,?3,?4,?5) ON CONFLICT(writer,old) DO UPDATE SET now=?3,message=?4,us=?5",
+    [ST_GET_ALIAS] = "SELECT now FROM alias WHERE writer=?1 AND old=?2",
     [ST_AUDIT] = "INSERT INTO audit(id,us,who,action,delivery,message,reason,hash) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [ST_GET_MEMORY] = "SELECT value FROM memory WHERE owner=?1 AND key=?2",
     [ST_PUT_MEMORY] = "INSERT INTO memory(owner,key,value) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET value=excluded.value",

@@ -32,6 +32,7 @@ CHANNELS = {
     'lenient': 'timezone "Africa/Kampala"  lenient-dates yes  decimal-comma yes  loinc-without-system yes',
     'ignore': 'timezone "Africa/Kampala"  ignore-types "ADT" "ORU^R03"',
     'small': 'timezone "Africa/Kampala"  max-segments 12  max-records 2',
+    'persons': 'timezone "Africa/Kampala"',
     'named': 'timezone "Africa/Kampala"  own-app "GATE" own-facility "NATLAB"',
 }
 
@@ -154,7 +155,8 @@ def main():
     ports = {c: rig.free_port() for c in CHANNELS}
     listeners = ''.join('listen mllp "%s" {{ address 127.0.0.1:%d  parse hl7v2 {{ %s }} }}\n' % (c, ports[c], o) for c, o in CHANNELS.items())
     failed = 0
-    with rig.Rig(listeners=listeners, api='http://127.0.0.1:%d/api' % rig.free_port()) as r:
+    routes = 'route "people" {{ from "persons"  send case to "godata" }}\n' + rig.ROUTES
+    with rig.Rig(listeners=listeners, routes=routes, api='http://127.0.0.1:%d/api' % rig.free_port()) as r:
         for name in names:
             wrong = []
             try:

@@ -421,6 +421,17 @@ def test_a_merge_is_for_a_person():
         expect(persons(r) == before, 'nothing is written')
         routes = r.sandbox.call('GET', '/sandbox/stats')['routes']
         expect(not [k for k in routes if 'merge' in k or k.startswith(('PUT', 'DELETE'))], 'no merge call', routes)
+        d, = r.json('held', 'list')
+        expect(d['detail']['merged'] == [{'was': 'NATIONAL_ID_CARD|CF-1', 'is': 'NATIONAL_ID_CARD|CF-2'}], 'both numbers', d['detail'])
+        # a result under a number that was merged: whoever has the other one is proposed, nothing is written
+        r.send(adt('A3', 'A40', '20261105130000', number='CF-1').replace(b'PV1|1|O', b'MRG|CF-OLD^^^UGA^NI'))
+        time.sleep(2)
+        r.send(oru('R1', 'S-1', number='CF-OLD', name='Nakato^Ruth'))
+        r.settle()
+        expect(state_of(r, 'R1') == [('held', 'MERGED_ID')], 'held', state_of(r, 'R1'))
+        d, = [d for d in r.json('held', 'list') if d['reason'] == 'MERGED_ID']
+        expect(before[0]['id'] in json.dumps(d['detail']) or before[1]['id'] in json.dumps(d['detail']), 'proposed', d['detail'])
+        expect(lab_results(r) == [], 'nothing is written')
         balanced(r)
 
 
