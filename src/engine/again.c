@@ -14,6 +14,7 @@
 
 #include "again.h"
 #include "clock.h"
+#include "crash.h"
 #include "log.h"
 #include "xmem.h"
 
@@ -123,6 +124,7 @@ static int one(struct engine *g, struct again_pass *p, const struct delivery *d,
     p->last_message = d->message_id;
     p->looked++;
     int rc = reroute_message(g, d->message_id, &q, e);
+    CRASH_POINT("routed_again");
     p->changed += q.n[AGAIN_ROUTED] + q.n[AGAIN_DROPPED];
     return rc;
 }

@@ -6,7 +6,7 @@
 Needs a program built with --enable-crash-points in LABRELAY (exit 77 when it has none). A first run without a crash writes down the
 points it passes (LABRELAY_CRASH_LOG) and the final state: what each message became and what stands in the sandbox. Then, for each
 point, one run for some of its hits (--full: up to 12): the engine kills itself there, is started again, a sender without an answer
-sends the same message again. Final states must be equal and `verify` must balance. Erasing old messages has a run of its own.
+sends the same message again. Final states must be equal and `verify` must balance. Erasing old messages and reloads have runs of their own.
 """
 import argparse
 import collections
@@ -28,6 +28,7 @@ CASES = {'cases': [
 POSITIVE, NEGATIVE = '260373001^Detected^SCT', '260415000^Not detected^SCT'
 WRITER = 'settle-unknown 1s\n    retry-max 5s'
 OLD_US = 200 * 86400 * 1000000
+RELOAD_POINTS = [('reload_before', 2), ('reload_after', 2), ('routed_again', 1), ('routed_again', 3)]    # the first reload holds
 
 
 def oru(control, sample, value=POSITIVE, status='F', issued='20261105101000', person=1):
@@ -249,6 +250,43 @@ def erase(hit):
         return run.deaths > 0
 
 
+def reload(point, hit):
+    """Results are held by a rule; another configuration sends them; it dies in the reload or while they are routed again. The next start goes on."""
+    with Run(at='%s:%d' % (point, hit)) as run:
+        r = run.rig
+        with open(r.conf) as f:
+            good = f.read()
+        run_with(r, good.replace('send  lab to "godata"', 'hold "wait"'))
+        for i in range(4):
+            if b'MSA|AA|' not in r.send(oru('RL%d' % i, 'S-%d' % i, person=i % 3 + 1)):
+                raise rig.Failed('no AA')
+        if len(r.json('held')) != 4:
+            raise rig.Failed('not held')
+        with open(r.conf, 'w') as f:
+            f.write(good)
+        r.verb('reload', check=False)
+        end = time.monotonic() + 20
+        while time.monotonic() < end and len(r.sandbox.lab_results()) < 4:
+            run.revive()
+            time.sleep(0.1)
+        run.revive()
+        r.settle()
+        labs = sorted(x['sampleIdentifier'] for x in r.sandbox.lab_results())
+        verify = r.json('verify', ok=(0, 1))
+        if labs != ['S-0', 'S-1', 'S-2', 'S-3'] or not verify['balanced'] or r.json('held'):
+            raise rig.Failed('%s:%d ends elsewhere: %s %s' % (point, hit, labs, json.dumps(verify)))
+        return run.deaths > 0
+
+
+def run_with(r, text):
+    """Reloads another configuration: the first reload of the run."""
+    with open(r.conf, 'w') as f:
+        f.write(text)
+    rc, out, err = r.verb('reload', check=False)
+    if rc != 0:
+        raise rig.Failed('reload: %s%s' % (out, err))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--full', action='store_true')
@@ -287,7 +325,18 @@ def main():
             except rig.Failed as e:
                 failed += 1
                 print('not ok store_expire:%d: %s' % (hit, e), flush=True)
-    print('%d points, %d runs, %d failed' % (len(points) + 1, runs, failed))
+    for point, hit in RELOAD_POINTS:
+        if args.points and point not in args.points:
+            continue
+        runs += 1
+        try:
+            if not reload(point, hit):
+                raise rig.Failed('never died there')
+            print('ok %s:%d' % (point, hit), flush=True)
+        except rig.Failed as e:
+            failed += 1
+            print('not ok %s:%d: %s' % (point, hit, e), flush=True)
+    print('%d points, %d runs, %d failed' % (len(points) + 1 + len({p for p, _ in RELOAD_POINTS}), runs, failed))
     return 1 if failed else 0
 
 

@@ -241,7 +241,8 @@ def test_messages_of_a_leaving_listener_are_answered():
                 try:
                     with mllp.Client('127.0.0.1', r.mllp) as c:
                         while not is_over:
-                            acked(c, 'G%d-%d' % (k, n), sample='G%d-%d' % (k, n))
+                            acked(c, 'G%d-%d' % (k, n), sample='G%d-%d' % (k, n), person='CA-000000000%d' % (k % 3 + 1))
+                            time.sleep(0.004)
                             sent.append((k, n))
                             n += 1
                 except mllp.Closed as e:
@@ -263,7 +264,7 @@ def test_messages_of_a_leaving_listener_are_answered():
         for t in threads:
             t.join()
         expect(not failures, 'failures', failures[:3])
-        r.settle(60)
+        r.settle(120)
         v = r.json('verify')
         expect(v['balanced'] and v['frames'][0]['stored'] == len(sent) and len(sent) > 50, 'sums', v, len(sent))
 
