@@ -102,6 +102,11 @@ static void on_queue(void *ctx, const struct store_queue *q)
 {
     struct gather *g = ctx;
     json_t *w = named(json_object_get(g->root, "writers"), q->writer), *o;
+    if (!w && q->writer[0]) {           /* a reload took it away; what waits for it stays */
+        w = json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i}", "name", q->writer, "type", "", "mode", "gone", "ready", 0, "claimed", 0, "waiting", 0, "held", 0,
+                      "oldest_us", 0, "oldest_held_us", 0);
+        (void)json_array_append_new(json_object_get(g->root, "writers"), w);
+    }
     if (w) {
         add(w, delivery_state_name(q->state), q->n);
         older(w, q->state == DELIVERY_HELD ? "oldest_held_us" : "oldest_us", q->oldest_us);
@@ -203,7 +208,7 @@ bool glance_is_trouble(const json_t *glance)
         if (json_object_get(v, "paused"))
             return true;
     json_array_foreach(json_object_get(glance, "writers"), i, v)
-        if (json_object_get(v, "paused") || strcmp(word(v, "mode"), "paused") == 0)
+        if (json_object_get(v, "paused") || strcmp(word(v, "mode"), "paused") == 0 || strcmp(word(v, "mode"), "gone") == 0)
             return true;
     return false;
 }
@@ -305,6 +310,8 @@ static void writers_text(const json_t *glance, struct buf *b)
                  number(v, "ready") + number(v, "claimed"), number(v, "waiting"), age, number(v, "held"), held, number(v, "delivered"), number(v, "requests"));
         if (word(v, "reason")[0] && !json_object_get(v, "paused"))
             buf_addf(b, "  %s%s%.70s\n", word(v, "reason"), word(v, "detail")[0] ? ": " : "", word(v, "detail"));
+        if (strcmp(word(v, "mode"), "gone") == 0)
+            buf_adds(b, "  the configuration has no writer of this name: what waits for it stays until it has one again\n");
         if (word(v, "permissions_missing")[0])
             buf_addf(b, "  the account lacks permissions: %.400s\n", word(v, "permissions_missing"));
         if (json_object_get(v, "requests_per_result"))
