@@ -58,7 +58,7 @@ extern const struct modules all_modules;                    /* modules.c */
 
 extern const struct verb verb_run, verb_check, verb_explain, verb_send, verb_status, verb_queue, verb_held, verb_show, verb_verify,
                          verb_sandbox, verb_resume, verb_reload, verb_undo, verb_diff, verb_fields, verb_functions, verb_tables, verb_completion, verb_test, verb_init, verb_trace,
-                         verb_whatif, verb_replay, verb_backup, verb_restore;
+                         verb_whatif, verb_replay, verb_backup, verb_restore, verb_erase;
 extern const struct verb verb_pause, verb_tail, verb_log_level, verb_bundle;
 extern const struct verb verb_import, verb_options;
 extern const struct verb verb_mirror;

@@ -14,7 +14,7 @@
 
 static const struct verb *const all_verbs[] = {
     &verb_init, &verb_run, &verb_check, &verb_test, &verb_explain, &verb_send, &verb_status, &verb_queue, &verb_held, &verb_show, &verb_trace, &verb_verify,
-    &verb_whatif, &verb_replay, &verb_backup, &verb_restore,
+    &verb_whatif, &verb_replay, &verb_backup, &verb_restore, &verb_erase,
     &verb_pause, &verb_resume, &verb_reload, &verb_undo, &verb_diff, &verb_tail, &verb_log_level, &verb_bundle,
     &verb_tables, &verb_fields, &verb_functions, &verb_sandbox, &verb_completion,
     &verb_import, &verb_options,

@@ -131,6 +131,9 @@ int  intake_meet_versions(struct engine *g, struct delivery *d, struct err *e);
 
 void engine_set_accepting(const struct engine *g);                  /* tells the listeners what is_refusing, is_low and is_capped mean */
 
+/* erase.c: {"do":"erase",…}: one person's messages; heap */
+char *erase_command(struct engine *g, const json_t *request, struct err *e);
+
 /* retain.c: what may be erased is, in the open batch */
 void retain_open(struct engine *g);
 int  retain_idle(struct engine *g, int64_t now, struct err *e);     /* by age; gives space back */

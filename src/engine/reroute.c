@@ -223,6 +223,7 @@ char *reroute_command(struct engine *g, const json_t *request, struct err *e)
         while (done < n && (done == 0 || clock_mono_us() - start < TURN_US) &&
                reroute_message(g, json_integer_value(json_array_get(ids, done)), &q, e) == 0)
             done++;
+        g->is_broken = g->is_broken || e->kind != ERR_NONE;
         if (e->kind != ERR_NONE)
             buf_json_kv(&b, "error", e->text);
         else

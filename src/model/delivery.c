@@ -60,6 +60,7 @@ const struct reason reasons[] = {
     {"OLD_KEY", "the same result was written more than 60 days ago"},
     {"VERSION_TIE", "two different versions carry the same time and status"},
     {"PERSON_CHANGED", "the correction leads to another person than the result it corrects"},
+    {"ERASED", "erased with all of this person's messages, on request"},
     {"REPLAY_DIFFERS", "it was run again and would differ now from what was delivered: release --anyway writes it, dismiss leaves what stands"},
     {"HUMAN_EDIT", "somebody changed this result in Go.Data since it was written"},
     {"DELETED_IN_GODATA", "somebody deleted this result in Go.Data"},

@@ -158,6 +158,11 @@ static const char *const sql[STORE_STMTS] = {
     [ST_TRACE_MESSAGES] = "SELECT id FROM message WHERE id BETWEEN ?1 AND ?2 AND control_id=?3",
     [ST_TRACE_DELIVERIES] = "SELECT d.message FROM delivery d LEFT JOIN delivery_text t ON t.id=d.id WHERE d.message BETWEEN ?1 AND ?2"
                             " AND ((?3 AND d.key8 BETWEEN ?4 AND ?5) OR instr(t.who,?6)>0)",
+    [ST_IS_FRAGMENT] = "SELECT 1 FROM fragment WHERE message=?1",
+    [ST_ERASE_PERSON_TARGETS] = "DELETE FROM target WHERE person_id=?1 AND tombstone=0"
+                                " AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.key8=target.key8 AND o.state<4)",
+    [ST_ERASE_PERSON_MIRROR] = "DELETE FROM mirror_person WHERE id=?1",
+    [ST_ERASE_PERSON_LABS] = "DELETE FROM mirror_lab WHERE person=?1",
     [ST_SCAN_RAW] = "SELECT r.message,m.received_us FROM raw r JOIN message m ON m.id=r.message WHERE r.message>?1 ORDER BY r.message LIMIT ?2",
     [ST_SCAN_TARGETS] = "SELECT id,written_us FROM target WHERE id>?1 ORDER BY id LIMIT ?2",
     [ST_ERASE_TARGETS] = "DELETE FROM target WHERE key8 IN (SELECT key8 FROM delivery WHERE message=?1 AND key8 IS NOT NULL) AND tombstone=0"
