@@ -15,8 +15,10 @@ import tempfile
 
 REPO = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 LABRELAY = os.environ.get('LABRELAY') or os.path.join(REPO, 'build', 'plain', 'labrelay')
-EXAMPLES_MIN, SNIPPETS_MIN = 8, 9
+EXAMPLES_MIN, SNIPPETS_MIN = 8, 30
 NOUNS = ('node', 'store', 'table', 'listen', 'write', 'route', 'result-of', 'test', 'include', 'alarm')
+# Literal blocks that are no configuration: commands, log lines, JSON, drawings, what programs print
+OTHER = re.compile(r'labrelay |systemctl |journalctl |[{\[]|level=|outbreak_view |labrelay\.conf:[0-9]+:|[^ -~]|[a-z ]+ ──')
 failed = []
 
 
@@ -65,16 +67,24 @@ def blocks():
         with open(path) as f:
             text = f.read()
         if path.endswith('.md'):
-            found = re.finditer(r'^ *```\n(.*?)^ *```$', text, re.M | re.S)
+            text = re.sub(r'(?ms)^ *```(?:sh|json)\n.*?^ *```$', lambda m: '\n' * m.group(0).count('\n'), text)
+            found = re.finditer(r'^ *```(?:conf)?\n(.*?)^ *```$', text, re.M | re.S)
         else:
             found = re.finditer(r'^\.Bd -literal.*?\n(.*?)^\.Ed$', text, re.M | re.S)
+        if path.endswith('labrelay-rules.7'):           # what is displayed by itself there is a condition each
+            for m in re.finditer(r'^\.Dl (.*)$', text, re.M):
+                condition = m.group(1).replace('\\(dq', '"').replace('\\e', '\\').replace('\\&', '')
+                yield '%s:%d' % (os.path.relpath(path, REPO), text.count('\n', 0, m.start()) + 1), 'route "displayed" {\n    when  %s\n    hold  "x"\n}\n' % condition
         for m in found:
             body = m.group(1).replace('\\(dq', '"').replace('\\e', '\\').replace('\\&', '')
             words = body.split()
+            where = '%s:%d' % (os.path.relpath(path, REPO), text.count('\n', 0, m.start()) + 1)
+            if words and words[0] not in NOUNS + ('parse',) and not OTHER.match(body.strip()):
+                fail(where + ': is this configuration, or what? (OTHER in tests/e2e/examples.py)')
             if words and words[0] == 'parse':       # options of a parser: in a listener that takes any
                 body = 'listen files "lab" {\n    inbox "in"\n' + body + '}\n'
             if words and words[0] in NOUNS + ('parse',):
-                yield '%s:%d' % (os.path.relpath(path, REPO), text.count('\n', 0, m.start()) + 1), body
+                yield where, body
 
 
 def around(body):
