@@ -32,10 +32,6 @@ struct godata_mirror *godata_mirror_open(struct store *q, const char *writer, co
     m->people = godata_people_new();
     m->owner = xstrdup("");
     m->user = xstrdup("");
-    /* The first name in a script costs up to 100 ms (tables are loaded): now, not in the middle of the work. */
-    const struct godata_person somebody = {.id = SPAN_LIT("?"), .last = SPAN_LIT("A \u0410 \u0627 \u1230"), .first = SPAN_LIT("\u1019 \u0928 \u738b")};
-    godata_people_put(m->people, &somebody);
-    (void)godata_people_drop(m->people, somebody.id);
     if (q)
         load_early(m);
     return m;
