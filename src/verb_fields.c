@@ -4,6 +4,33 @@
 
 #include "cli.h"
 
+static void add_one(struct buf *b, bool is_json, const char *name, const char *type, const char *doc)
+{
+    if (!is_json) {
+        buf_addf(b, "%-32s %-8s %s\n", name, type, doc);
+        return;
+    }
+    buf_json_sep(b);
+    buf_addc(b, '{');
+    buf_json_kv(b, "name", name);
+    buf_json_kv(b, "type", type);
+    buf_json_kv(b, "doc", doc);
+    buf_addc(b, '}');
+}
+
+/* What `set` and `lookup` may write to in a lab result, and what the engine makes itself. */
+static bool add_lab(struct buf *b, bool is_json)
+{
+    for (size_t i = 0; i < lab_fields_n + lab_sequence_fields_n; i++) {
+        const struct lab_field *f = i < lab_fields_n ? &lab_fields[i] : &lab_sequence_fields[i - lab_fields_n];
+        char name[64];
+        (void)snprintf(name, sizeof name, "lab.%s", f->name);
+        add_one(b, is_json, name, f->is_date ? "time" : lab_field_is_yesno(f) ? "yes/no" : "text", f->doc);
+    }
+    add_one(b, is_json, "lab.questionnaire.VARIABLE", "any", "the answer to that question of the outbreak's lab result form");
+    return true;
+}
+
 static int fields(const struct cli *c)
 {
     struct buf b;
@@ -46,16 +73,18 @@ static int fields(const struct cli *c)
             buf_addf(&b, "%-32s %-8s %s%s\n", name, f->is_date ? "time" : "text", f->doc, f->is_case_only ? " (cases only)" : "");
         }
     }
+    if (scope && strcmp(scope, "lab") == 0)
+        is_any = add_lab(&b, is_json);
     if (is_json)
         buf_adds(&b, "]\n");
     if (is_any || is_json)
         cli_print(&b);
     buf_clear(&b);
-    return is_any ? EXIT_FINE : cli_usage(c, "scopes are message, patient, report, specimen, observation, and case for what `send case` fills");
+    return is_any ? EXIT_FINE : cli_usage(c, "scopes are message, patient, report, specimen, observation, lab for what `set lab.x` writes, and case for what `send case` fills");
 }
 
 static const struct cli_flag flags[] = {CLI_JSON_FLAG};
 
 const struct verb verb_fields = {.name = "fields", .synopsis = "[--json] [SCOPE]", .help = "lists the fields that rules can use",
-                                 .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .words = "message patient report specimen observation case",
+                                 .flags = flags, .n_flags = sizeof flags / sizeof flags[0], .words = "message patient report specimen observation lab case",
                                  .max_args = 1, .run = fields};

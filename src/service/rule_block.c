@@ -133,6 +133,8 @@ static const char *identifies(const struct rule_node *n)
     for (size_t i = 0; n->kind == NODE_FIELD && i < sizeof names / sizeof names[0]; i++)
         if (strcmp(n->field->name, names[i]) == 0)
             return names[i];
+    if (n->kind == NODE_FIELD && strncmp(n->field->name, "patient.address.", 16) == 0)
+        return n->field->name;
     for (size_t i = 0; n->kind == NODE_HL7 && i < sizeof segments / sizeof segments[0]; i++)
         if (strcmp(n->path.segment, segments[i]) == 0)
             return segments[i];

@@ -101,6 +101,15 @@ def test_explain_says_when_the_channel_is_gone():
             f.write(text)
 
 
+def test_fields_name_what_set_writes():
+    _, out, _ = Folder().rig.verb('fields', '--json', 'lab', conf=False)
+    names = [f['name'] for f in json.loads(out)]
+    expect('lab.lab_name' in names and 'lab.sequence.lab_id' in names and 'lab.questionnaire.VARIABLE' in names, 'fields lab', names)
+    manual = open(os.path.join(rig.REPO, 'man', 'labrelay-fields.7')).read()
+    for name in names[:-1]:
+        expect('.It Li %s ' % name in manual, 'labrelay-fields.7 does not tell of', name)
+
+
 def test_functions_are_those_of_the_compiler_and_the_manual():
     _, out, _ = Folder().rig.verb('functions', '--json', conf=False)
     names = [f['name'] for f in json.loads(out)]

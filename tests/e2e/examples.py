@@ -120,6 +120,8 @@ def snippets(folder):
     os.symlink(os.path.join(REPO, 'conf', 'tables'), os.path.join(folder, 'tables'))
     with open(os.path.join(folder, 'labs.csv'), 'w') as f:
         f.write('id,lab_name\nLAB-7,OTHER\n')
+    with open(os.path.join(folder, 'places.csv'), 'w') as f:
+        f.write('place,location_id\nWestern/Kisoro,00000000-0000-4000-8000-00000000000a\n')
     for place, body in blocks():
         text = around(body).replace('/usr/local/etc/labrelay/tables', 'tables')
         env = credentials(os.path.join(folder, 'credentials'), text)

@@ -222,6 +222,18 @@ def test_fhir_places():
         expect(r.one(oru())['body']['questionnaireAnswers'] == {'r': [{'value': 'Okello'}]}, 'absent in HL7 v2')
 
 
+def test_places_by_table():
+    table = os.path.join(tempfile.mkdtemp(prefix='labrelay-test.'), 'places.csv')
+    with open(table, 'w') as f:
+        f.write('place,location_id\nWestern/Kisoro,L-7\n')
+    head = 'table places csv "%s" key place\n' % table
+    steps = 'lookup concat(patient.address.state, "/", patient.address.district) in places -> lab.questionnaire.location column location_id default "unknown"'
+    with Rules(steps, head=head) as r:
+        home = oru().replace(b'|19880314|F', b'|19880314|F|||^^Elsewhere^Eastern^^UGA^B~1 Hill^^Bunagana^Western^^UGA^H^^Kisoro')
+        expect(r.one(home)['body']['questionnaireAnswers'] == {'location': [{'value': 'L-7'}]}, 'the home address', r.one(home))
+        expect(r.one(oru())['body']['questionnaireAnswers'] == {'location': [{'value': 'unknown'}]}, 'none')
+
+
 def test_lookup_of_several_columns():
     table = os.path.join(tempfile.mkdtemp(prefix='labrelay-test.'), 'labs.csv')
     with open(table, 'w') as f:
