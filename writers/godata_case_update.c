@@ -202,9 +202,9 @@ static void bring_up_to_date(struct task *t, struct http_client *http, const cha
     json_t *last = t->last_body && t->last_body[0] ? json_loads(t->last_body, JSON_REJECT_DUPLICATES, NULL) : NULL;
     struct godata_case_patch p;
     struct godata_reply r;
-    bool is_forced = t->flags & DELIVERY_IS_FORCED;
+    bool is_forced = t->flags & DELIVERY_FORCE_EDIT, is_linked = t->flags & DELIVERY_IS_LINKED;
     godata_case_compare(now, last, want, json_object_get(json_object_get(who, "new"), "update"), is_forced, &p);
-    if (!is_forced && godata_case_contradicts(who, now)) {
+    if (!is_forced && !is_linked && godata_case_contradicts(who, now)) {
         godata_finish(t, VERDICT_REJECTED, "IDENTITY_CONFLICT", "birth date, sex or family name of the person contradict the message");
     } else if (p.changed[0]) {
         godata_finish(t, VERDICT_REJECTED, "IDENTITY_CHANGED", p.changed);

@@ -207,6 +207,8 @@ int  person_deliver(struct engine *g, struct pending_frame *pf, const struct par
 void person_tell_loop(struct engine *g);
 /* {"do":"create-person","id":N,"type":"case"|"contact","by":…,"why":…}: a held delivery goes on by creating its person. Answer as release; heap. */
 char *person_command(struct engine *g, const json_t *request, struct err *e);
+/* All that the configuration decides of a person's delivery; ids and places stay. */
+void person_fill(struct delivery *d, const struct record *r, const struct decision *x, const struct zone *z, int64_t received_us, int64_t now);
 /* The person is known: is there anything to bring up to date? Decides d->step, or ends d (*is_over). t: filled with what was written last. */
 int  person_decide(struct engine *g, struct delivery *d, struct store_target *t, bool *is_over, struct err *e);
 /* nobody was found and d is held for it: true when it goes on instead (a person is created, or it is dropped). Stores nothing. */

@@ -47,32 +47,40 @@ static char *dup_span(struct span s)
     return xstrndup(s.n ? s.p : "", s.n);
 }
 
+void person_fill(struct delivery *d, const struct record *r, const struct decision *x, const struct zone *z, int64_t received_us, int64_t now)
+{
+    struct buf lane;
+    struct { char **field; struct span v; } texts[] = {
+        {&d->path, r->patient.path}, {&d->route, span_of(x->rule.route)}, {&d->writer, span_of(x->writer ? x->writer->name : "")},
+        {&d->result_key, x->built.result_key}, {&d->who, x->built.who}, {&d->body, x->body}, {&d->reason, span_of(x->reason)}, {&d->detail, x->detail},
+        {&d->person_id, SPAN_ABSENT}, {&d->person_type, SPAN_ABSENT}, {&d->remote_id, SPAN_ABSENT},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        free(*texts[i].field);
+        *texts[i].field = dup_span(texts[i].v);
+    }
+    buf_init(&lane, 1024);
+    buf_addf(&lane, "%s/", d->writer);
+    if (d->result_key[0])
+        buf_addf(&lane, "p:%s", d->result_key);
+    else
+        buf_addf(&lane, "m:%lld", (long long)d->message_id);
+    delivery_set(&d->lane, lane.p);
+    buf_clear(&lane);
+    d->flags = x->built.flags | DELIVERY_IS_PERSON;
+    d->issued_us = decide_issued_us(z, r, NULL, received_us);
+    d->rank = RANK_FINAL;
+    d->step = STEP_FIND;
+    d->tries = 0;
+    d->next_us = d->updated_us = now;
+    d->state = x->reason ? DELIVERY_HELD : DELIVERY_READY;
+}
+
 static int put(struct engine *g, struct pending_frame *pf, const struct record *r, unsigned ri, int64_t message_id, const struct decision *x, struct err *e)
 {
-    struct delivery d = {.message_id = message_id, .record_index = ri, .flags = x->built.flags | DELIVERY_IS_PERSON, .config = pf->ch->config_number,
-                         .rank = RANK_FINAL, .step = STEP_FIND, .next_us = pf->f->received_us, .updated_us = pf->f->received_us};
-    struct buf lane;
+    struct delivery d = {.message_id = message_id, .record_index = ri, .config = pf->ch->config_number};
     int rc = -1;
-    buf_init(&lane, 1024);
-    buf_addf(&lane, "%s/", x->writer ? x->writer->name : "");
-    if (span_has(x->built.result_key))
-        buf_addf(&lane, "p:%.*s", SPAN_ARG(x->built.result_key));
-    else
-        buf_addf(&lane, "m:%lld", (long long)message_id);
-    d.path = dup_span(r->patient.path);
-    d.route = xstrdup(x->rule.route ? x->rule.route : "");
-    d.writer = xstrdup(x->writer ? x->writer->name : "");
-    d.lane = buf_take(&lane, NULL);
-    d.result_key = dup_span(x->built.result_key);
-    d.issued_us = decide_issued_us(pf->ch->zone, r, NULL, pf->f->received_us);
-    d.who = dup_span(x->built.who);
-    d.body = dup_span(x->body);
-    d.state = x->reason ? DELIVERY_HELD : DELIVERY_READY;
-    d.reason = xstrdup(x->reason ? x->reason : "");
-    d.detail = dup_span(x->detail);
-    d.person_id = xstrdup("");
-    d.person_type = xstrdup("");
-    d.remote_id = xstrdup("");
+    person_fill(&d, r, x, pf->ch->zone, pf->f->received_us, pf->f->received_us);
     if (d.state == DELIVERY_READY && d.result_key[0] && intake_meet_versions(g, &d, e))
         goto out;
     rc = store_put_delivery(g->env.store, &d, e);
@@ -144,7 +152,7 @@ int person_decide(struct engine *g, struct delivery *d, struct store_target *t, 
         end(d, DELIVERY_SUPERSEDED, "OLDER", is_over);
     else if (strcmp(t->body, d->body) == 0 && strcmp(t->person_id, d->person_id) == 0)
         end(d, DELIVERY_SUPERSEDED, "SAME_AGAIN", is_over);
-    else if (strcmp(t->person_id, d->person_id) != 0)
+    else if (strcmp(t->person_id, d->person_id) != 0 && !(d->flags & DELIVERY_FORCE_PERSON))
         end(d, DELIVERY_HELD, "PERSON_CHANGED", is_over);
     return 0;
 }

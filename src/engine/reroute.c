@@ -65,7 +65,6 @@ static void fill(const struct again_run *x, struct delivery *d, const struct rec
     d->rank = now->rule.is_withdrawal ? RANK_WITHDRAWN : version_rank_of(o->status);
     set_span(&d->who, now->built.who);
     set_span(&d->body, now->body);
-    d->flags = (d->flags & ~(DELIVERY_MAY_CREATE | DELIVERY_MAY_DROP)) | now->built.flags;
     delivery_set(&d->reason, now->reason ? now->reason : "");
     set_span(&d->detail, now->detail);
     delivery_set(&d->remote_id, "");
@@ -163,6 +162,37 @@ static int observation(struct again_run *x, const struct record *r, unsigned ri,
     return 0;
 }
 
+/* The same for the person of a record: only what is held; whoever is not sent stays so. */
+static int person(struct again_run *x, const struct record *r, unsigned ri, struct err *e)
+{
+    struct delivery *was = NULL;
+    struct decision now;
+    for (size_t i = 0; i < x->n; i++)
+        if (x->v[i].record_index == ri && (x->v[i].flags & DELIVERY_IS_PERSON))
+            was = &x->v[i];
+    if (!was || was->state != DELIVERY_HELD || (was->flags & DELIVERY_HAD_INTENT) || (x->q->reason && strcmp(was->reason, x->q->reason) != 0))
+        return 0;
+    if (!x->g->work)
+        x->g->work = arena_new(WORK_BYTES);
+    arena_reset(x->g->work);
+    if (decide_person(x->g->conf, r, x->g->work, &now, NULL, e))
+        return -1;
+    enum again a = decide_again(was, &now);
+    x->q->n[a]++;
+    if (a == AGAIN_DROPPED) {
+        was->state = DELIVERY_DROPPED;
+        was->updated_us = x->now;
+        delivery_set(&was->reason, now.reason);
+        delivery_set(&was->detail, "");
+        return put(x, was, false, e);
+    }
+    if ((a != AGAIN_ROUTED && a != AGAIN_HELD) || (a == AGAIN_HELD && (!now.reason || is_held_alike(was, &now))))
+        return 0;
+    person_fill(was, r, &now, x->zone, x->m.received_us, x->now);
+    was->config = x->g->config_number;
+    return put(x, was, false, e);
+}
+
 static int run(struct again_run *x, const struct listener_conf *lc, struct span raw, struct err *e)
 {
     struct arena *a = arena_new(raw.n * ARENA_FACTOR + ARENA_EXTRA);
@@ -170,10 +200,13 @@ static int run(struct again_run *x, const struct listener_conf *lc, struct span 
     struct err pe = ERR_INIT;
     const struct parser_conf *pc = config_parser_find(lc, NULL, raw);
     int rc = 0;
-    if (pc->ops->parse(pc->options, raw, a, &pr, &pe) == 0 && pr.n && pr.v[0].fate == PARSE_ACCEPT) {
+    if (pc->ops->parse(pc->options, raw, a, &pr, &pe) == 0 && pr.n) {
         struct parsed *p = &pr.v[0];
         p->message.channel = span_of(lc->name);
-        for (unsigned ri = 0; ri < p->n_records && rc == 0; ri++)
+        decide_admit(x->g->conf, lc->name, p);
+        for (unsigned ri = 0; ri < p->n_records && rc == 0 && p->fate == PARSE_ACCEPT; ri++)
+            rc = person(x, &p->records[ri], ri, e);
+        for (unsigned ri = 0; ri < p->n_records && rc == 0 && p->fate == PARSE_ACCEPT; ri++)
             for (unsigned oi = 0; oi < p->records[ri].n && rc == 0; oi++)
                 rc = observation(x, &p->records[ri], ri, oi, e);
     }

@@ -105,7 +105,7 @@ const char *reason_text(const char *name)
 unsigned delivery_force_bit(const char *reason)
 {
     static const struct { const char *reason; unsigned bit; } all[] = {
-        {"VERSION_TIE", DELIVERY_FORCE_TIE}, {"HUMAN_EDIT", DELIVERY_FORCE_EDIT}, {"EXISTS_DIFFERENT", DELIVERY_FORCE_EXISTS},
+        {"VERSION_TIE", DELIVERY_FORCE_TIE}, {"HUMAN_EDIT", DELIVERY_FORCE_EDIT}, {"IDENTITY_CHANGED", DELIVERY_FORCE_EDIT}, {"EXISTS_DIFFERENT", DELIVERY_FORCE_EXISTS},
         {"OLD_KEY", DELIVERY_FORCE_OLD}, {"PERSON_CHANGED", DELIVERY_FORCE_PERSON}, {"DELETED_IN_GODATA", DELIVERY_FORCE_DELETED},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

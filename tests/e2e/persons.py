@@ -358,6 +358,10 @@ def test_what_a_person_changed_stays():
         d = r.json('held', 'list')[0]
         expect(d['detail'] == 'phoneNumber', 'the field is named', d['detail'])
         expect(usual(persons(r)[0])['phoneNumber'] == '+256711111111', 'kept')
+        r.verb('held', 'release', 'd%d' % d['id'], '--anyway', '--by', 'ann', '--reason', 'the hospital is right')
+        r.settle()
+        expect(usual(persons(r)[0])['phoneNumber'] == '+256722222222', 'a person decided', persons(r)[0])
+        edit(r, c, addresses=[dict(usual(c), phoneNumber='+256711111111')])
         # a changed given name of somebody who stands
         r.send(adt('A4', 'A08', '20261105120000', name='Nakato^Ruth Grace', city='Jinja'))
         r.settle()
@@ -457,6 +461,28 @@ def test_a_code_that_go_data_lacks_is_held():
         d, = r.json('held', 'list')
         expect(d['reason'] == 'REFDATA_MISSING' and 'riskLevel RISK_LEVEL_9_HUGE' in d['detail'], 'held', d)
         expect(persons(r) == [], 'nothing is written')
+
+
+def test_a_row_that_was_missing_is_found_by_a_reload():
+    table = 'table locations csv "{dir}/locations.csv" key district value location_id\n'
+    routes = PEOPLE.replace('send    case', 'lookup patient.address.district in locations -> case.location_id\n    send    case')
+    r = Rig(head=table, routes=routes)
+    path = os.path.join(r.folder, 'locations.csv')
+    with open(path, 'w') as f:
+        f.write('district,location_id\nElsewhere,10c00000-0000-4000-8000-000000000002\n')
+    with r:
+        r.send(adt('A1').replace(b'UGA^H|', b'UGA^H^^Wakiso|'))
+        r.settle()
+        expect([(d['reason'], d['detail']) for d in r.json('held', 'list')] == [('UNMAPPED_CODE', 'locations||Wakiso')], 'held', r.json('held', 'list'))
+        with open(path, 'a') as f:
+            f.write('Wakiso,10c00000-0000-4000-8000-000000000001\n')
+        r.verb('reload')
+        end = time.monotonic() + 20
+        while not persons(r) and time.monotonic() < end:
+            time.sleep(0.1)
+        r.settle()
+        expect([usual(c).get('locationId') for c in persons(r)] == ['10c00000-0000-4000-8000-000000000001'], 'the row is found', persons(r))
+        balanced(r)
 
 
 def test_check_wants_the_case_of_contacts():
