@@ -485,6 +485,42 @@ def test_a_row_that_was_missing_is_found_by_a_reload():
         balanced(r)
 
 
+def test_adt_makes_a_contact_and_keeps_it_up_to_date():
+    routes = PEOPLE.replace('send    case', 'send    contact')
+    with Rig(seed={'cases': [SOURCE]}, routes=routes, writer_options='contact-of "CA-0000000001"  contact-certainty high') as r:
+        r.send(adt('A1'))
+        r.settle()
+        c, = persons(r, 'contacts')
+        relations = of_contact(r, c, 'relationships')
+        expect(len(relations) == 1 and relations[0]['certaintyLevelId'] == PREFIX + 'CERTAINTY_LEVEL_3_HIGH', 'one relationship', relations)
+        r.send(adt('A2', 'A08', '20261105100000', city='Jinja'))
+        r.settle()
+        expect(usual(persons(r, 'contacts')[0])['city'] == 'Jinja' and len(persons(r)) == 1, 'news')
+        # a person turned the contact into a case: the next message finds the case
+        r.look('POST', 'contacts/%s/convert-to-case' % c['id'], {})
+        r.send(adt('A3', 'A08', '20261105110000', city='Gulu'))
+        r.settle()
+        case, = [p for p in persons(r) if p['id'] == c['id']]
+        expect(usual(case)['city'] == 'Gulu' and persons(r, 'contacts') == [], 'the case has the news', case)
+        balanced(r)
+
+
+def test_result_and_patient_of_one_message():
+    routes = '''
+route "results" {{ when observation.code in tests  send lab to "godata"  send case to "godata" }}
+route "everything-else" {{ hold "no route" }}
+'''
+    with Rig(routes=routes) as r:
+        send_all(r, [oru('B%d' % i, 'S-%d' % i) for i in range(8)])
+        end = time.monotonic() + 30
+        while states(r) and time.monotonic() < end:
+            time.sleep(0.1)
+        expect(states(r) == [], 'the results wait for the case and find it', states(r))
+        one_case(r, 8)
+        v = balanced(r)
+        expect(v['observations']['deliveries']['delivered'] == 8, 'persons are not counted as results', v)
+
+
 def test_check_wants_the_case_of_contacts():
     with Rig() as r:
         for writer, routes, fine in (('no-match create contact', rig.ROUTES, False), ('', PEOPLE.replace('send    case', 'send contact'), False),
