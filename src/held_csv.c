@@ -117,7 +117,7 @@ int held_export(const struct cli *c, struct store_reader *r, const struct delive
     else if (cli_has(c, "json"))
         printf("{\"file\":\"written\",\"rows\":%zu}\n", n);
     else
-        printf("%zu rows in %s: fill in the columns decision (link, release, dismiss), person and note, then labrelay held apply\n", n, path);
+        printf("%zu rows in %s: fill in the columns decision (link, release, dismiss, create case), person and note, then labrelay held apply\n", n, path);
     buf_clear(&b);
     return rc;
 }
@@ -294,7 +294,8 @@ static bool read_decision(struct row *w, const char *word)
 {
     static const struct { const char *word; enum held_action action; bool is_anyway; const char *person; } all[] = {
         {"release", HELD_RELEASE, false, NULL}, {"release anyway", HELD_RELEASE, true, NULL}, {"dismiss", HELD_DISMISS, false, NULL},
-        {"link", HELD_LINK, false, NULL}, {"link anyway", HELD_LINK, true, NULL},
+        {"link", HELD_LINK, false, NULL}, {"link anyway", HELD_LINK, true, NULL}, {"create case", HELD_CREATE, false, "case"},
+        {"create contact", HELD_CREATE, false, "contact"},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcasecmp(word, all[i].word) == 0) {
@@ -327,7 +328,7 @@ static void check_row(struct sheet *s, struct row *w, size_t at, struct store_re
             return;
         }
     if (!read_decision(w, w->cells[COLUMN_DECISION])) {
-        bad(s, w, COLUMN_DECISION, "say link, release, dismiss (or link anyway, release anyway), or leave it empty");
+        bad(s, w, COLUMN_DECISION, "say link, release, dismiss, create case or create contact (or link anyway, release anyway), or leave it empty");
         return;
     }
     if (store_load_delivery(r, w->x.id, &w->d, &e)) {

@@ -349,6 +349,8 @@ static void what_to_do(const struct delivery *d, struct buf *b)
     bool has_destination = d->writer[0] && d->body[0] && d->result_key[0];
     if (has_destination)
         buf_addf(b, "labrelay held link d%" PRId64 " CASE-ID --by NAME --reason WHY\n", d->id);
+    if (has_destination && strcmp(d->reason, "NO_MATCH") == 0)
+        buf_addf(b, "labrelay held create d%" PRId64 " case --by NAME --reason WHY\n", d->id);
     if (has_destination && delivery_force_bit(d->reason))
         buf_addf(b, "labrelay held release d%" PRId64 " --anyway --by NAME --reason WHY\n", d->id);
     else if (has_destination)

@@ -217,6 +217,7 @@ static const struct word words[] = {
     {"release", HELD_RELEASE, 2, "which delivery? Its id looks like d12"},
     {"dismiss", HELD_DISMISS, 2, "which delivery? Its id looks like d12"},
     {"link", HELD_LINK, 3, "say link ID PERSON: the delivery (d12) and the case's visualId or Go.Data id"},
+    {"create", HELD_CREATE, 3, "say create ID case, or create ID contact"},
     {"export", HELD_NOTHING, 2, "to which file? export FILE.csv"},
     {"apply", HELD_NOTHING, 2, "which file? apply FILE.csv --by NAME"},
 };
@@ -262,7 +263,9 @@ static int held(const struct cli *c)
     const struct word *w = find_word(c->n_args ? c->args[0] : "list");
     int64_t id = 0;
     if (!w)
-        return cli_usage(c, "say list, show ID, link ID PERSON, release ID, dismiss ID, export FILE or apply FILE");
+        return cli_usage(c, "say list, show ID, link ID PERSON, release ID, dismiss ID, create ID case, export FILE or apply FILE");
+    if (w->action == HELD_CREATE && c->n_args == 3 && strcmp(c->args[2], "case") != 0 && strcmp(c->args[2], "contact") != 0)
+        return cli_usage(c, w->usage);
     bool is_file = strcmp(w->name, "export") == 0 || strcmp(w->name, "apply") == 0;
     if ((c->n_args ? c->n_args : 1) != w->n_args || (w->n_args > 1 && !is_file && !cli_id(c->args[1], 'd', &id)))
         return cli_usage(c, w->usage ? w->usage : "list takes no more words");
@@ -289,7 +292,7 @@ static const struct cli_flag flags[] = {
 };
 
 const struct verb verb_held = {.name = "held",
-                               .synopsis = "[-c FILE] [list | show ID | link ID PERSON | release ID | dismiss ID | export FILE | apply FILE] [--by NAME] "
+                               .synopsis = "[-c FILE] [list | show ID | link ID PERSON | release ID | dismiss ID | create ID case | export FILE | apply FILE] [--by NAME] "
                                            "[--reason TEXT] [--anyway] [--json]",
                                .help = "what waits for a person to decide", .flags = flags, .n_flags = sizeof flags / sizeof flags[0],
-                               .words = "list show link release dismiss export apply", .max_args = 3, .run = held};
+                               .words = "list show link release dismiss create export apply", .max_args = 3, .run = held};

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "held.h"
 
 static void when(struct buf *b, int64_t us)
 {
@@ -39,8 +40,9 @@ static void words_text(const char *words, struct buf *b)
     }
 }
 
-static void evidence_text(const char *detail, struct buf *b)
+static void evidence_text(const struct delivery *d, struct buf *b)
 {
+    const char *detail = d->detail;
     json_t *j = json_loads(detail, 0, NULL), *list = json_object_get(j, "candidates"), *c;
     const char *words = json_string_value(json_object_get(j, "why"));
     size_t i;
@@ -49,8 +51,15 @@ static void evidence_text(const char *detail, struct buf *b)
         json_array_foreach(list, i, c)
             buf_addf(b, "  candidate  %s %s\n", json_string_value(json_object_get(c, "type")), json_string_value(json_object_get(c, "id")));
     } else if (!json_is_array(list)) {
-        if (detail[0])
+        struct buf t;
+        buf_init(&t, (size_t)1 << 20);
+        if (j)
+            held_why(d, &t); /* values beside each other */
+        if (t.n)
+            words_text(t.p, b);
+        else if (detail[0])
             buf_addf(b, "  detail     %s\n", detail);
+        buf_clear(&t);
     } else if (json_array_size(list) == 0) {
         buf_adds(b, "  candidates none\n");
     } else {
@@ -82,7 +91,7 @@ void view_delivery_text(const struct delivery *d, struct buf *b)
     const struct delivery_remark *m;
     for (size_t i = 0; (m = delivery_remark(d->flags, i)) != NULL; i++)
         buf_addf(b, "  remark     %s: %s\n", m->name, m->text);
-    evidence_text(d->detail, b);
+    evidence_text(d, b);
     buf_addf(b, "  route      %s, configuration %" PRId64 "\n", d->route[0] ? d->route : "-", d->config);
     if (d->writer[0])
         buf_addf(b, "  writer     %s, tries %d\n", d->writer, d->tries);

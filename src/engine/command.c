@@ -79,8 +79,6 @@ char *command_run(struct engine *g, const char *request, bool *is_telling, struc
         answer = watch_command(g, q, what[0] == 'p', e);
     else if (strcmp(what, "log-level") == 0)
         answer = status_set_log(g, json_string_value(json_object_get(q, "level")), json_integer_value(json_object_get(q, "for_us")));
-    else if (strcmp(what, "create-person") == 0)
-        answer = person_command(g, q, e);
     else if (strcmp(what, "erase") == 0)
         answer = erase_command(g, q, e);
     else if (strcmp(what, "replay") == 0)

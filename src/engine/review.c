@@ -4,6 +4,7 @@
  * {"do":"release","id":N,"by":"…","reason":"…","anyway":true}   looked for again; anyway: past the one reason it is held for
  * {"do":"dismiss","id":N,"by":"…","reason":"…"}                 closed for good
  * {"do":"link","id":N,"person":"…","by":"…","reason":"…","anyway":true}   to the person with this Go.Data id or visualId
+ * {"do":"create-person","id":N,"type":"case","by":"…","why":"…"}  its case or contact is created first (person.c)
  * "check":true in any of them: only whether it would be done; nothing changes.
  * "expect":{"reason":"…","updated_us":N} in any of them: nothing is done when it is held for another reason, or since another moment.
  *
@@ -319,9 +320,31 @@ void review_drop(struct engine *g)
     }
 }
 
+/* The creation itself is person.c's; here is what all decisions have in common. */
+static char *run_create(struct engine *g, json_t *q, struct err *e)
+{
+    struct delivery d = {0};
+    const char *type = text_of(q, "type");
+    char *answer = NULL;
+    if (is_check(q) || json_object_get(q, "expect"))
+        answer = load_held(g, q, &d, e);
+    if (!answer && strcmp(type, "case") != 0 && strcmp(type, "contact") != 0)
+        answer = failed("create a case or a contact");
+    else if (!answer && !g->n_writers)
+        answer = failed_word("NO_ENGINE", "creating a person needs a running engine", NULL);
+    else if (!answer && is_check(q))
+        answer = has_destination(&d) ? done(&d) : failed_word("NO_DESTINATION", NO_DESTINATION, NULL);
+    delivery_clear(&d);
+    if (answer)
+        return answer;
+    if (!text_of(q, "why")[0])
+        (void)json_object_set_new(q, "why", json_string(text_of(q, "reason")));
+    return person_command(g, q, e);
+}
+
 bool review_is_mine(const char *what)
 {
-    return strcmp(what, "release") == 0 || strcmp(what, "dismiss") == 0 || strcmp(what, "link") == 0;
+    return strcmp(what, "release") == 0 || strcmp(what, "dismiss") == 0 || strcmp(what, "link") == 0 || strcmp(what, "create-person") == 0;
 }
 
 char *review_run(struct engine *g, const char *what, json_t *q, struct err *e)
@@ -329,6 +352,7 @@ char *review_run(struct engine *g, const char *what, json_t *q, struct err *e)
     switch (what[0]) {
     case 'r': return run_release(g, q, e);
     case 'd': return run_dismiss(g, q, e);
+    case 'c': return run_create(g, q, e);
     default: return run_link(g, q, e);
     }
 }

@@ -213,6 +213,26 @@ def test_decisions_without_an_engine():
         state(r, 2, state='held', reason='NO_MATCH')
 
 
+def test_create_makes_the_person_first():
+    with rig.Rig(seed=CASES) as r:
+        for n in (1, 2):
+            r.send(oru('C%d' % n, person='CA-000000007%d' % n, sample='S-%d' % n, dob='1999010%d' % n))
+        r.settle()
+        expect('create ID case' in r.verb('held', 'create', 'd1', 'event', '--by', 'epi', check=False)[2], 'a case or a contact')
+        decide(r, 'create', 'd1', 'case', '--reason', 'telephoned')
+        path = os.path.join(r.folder, 'held.csv')
+        r.verb('held', 'export', path, '--reason', 'NO_MATCH')
+        t = rows(path)
+        t[-1].update(decision='create case')
+        write(path, t[-1:])
+        only(r.json('held', 'apply', path, '--by', 'epi'), applied=1, errors=[])
+        state(r, 1, state='delivered')
+        state(r, 2, state='delivered')
+        expect(len({x['personId'] for x in r.sandbox.lab_results()} - {c['id'] for c in CASES['cases']}) == 2, 'two new people', labs(r))
+        expect('create by epi: telephoned' in r.verb('show', 'd1')[1], 'audit')
+        only(r.json('held', 'apply', path, '--by', 'epi'), applied=0, applied_before=1)
+
+
 def rows(path):
     with open(path, 'rb') as f:
         data = f.read()
