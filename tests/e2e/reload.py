@@ -522,6 +522,24 @@ def test_a_broken_file_on_disk_does_not_lock_the_admin_out():
         expect('sned' not in text_of(r), 'undo --write', out)
 
 
+def test_a_new_password_needs_no_restart():
+    with rig.Rig(seed=CASES) as r:
+        secret = os.path.join(r.folder, 'credentials', 'godata-password')
+        reload_ok(r)
+        with open(secret, 'w') as f:
+            f.write('not this one\n')
+        reload_ok(r)            # the same words in the configuration, another secret: the writer begins anew
+        wait_for(lambda: ask(r, do='status')['writers'][0]['reason'] == 'LOGIN_FAILED', 'no login is tried with the new password')
+        with mllp.Client('127.0.0.1', r.mllp) as c:
+            acked(c, 'PW1', sample='PW1')
+        with open(secret, 'w') as f:
+            f.write(rig.PASSWORD + '\n')
+        only(reload_ok(r), listeners_opened=0)
+        r.settle()
+        expect(len(r.sandbox.lab_results()) == 1, 'lab results')
+        expect('not this one' not in r.log_tail(1000), 'a secret in the log')
+
+
 class Load:
     """Sends on one connection until it is told to stop; a lost connection or a reply other than AA is a failure."""
 
