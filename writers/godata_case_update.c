@@ -202,6 +202,9 @@ static void bring_up_to_date(struct task *t, struct http_client *http, const cha
     json_t *last = t->last_body && t->last_body[0] ? json_loads(t->last_body, JSON_REJECT_DUPLICATES, NULL) : NULL;
     struct godata_case_patch p;
     struct godata_reply r;
+    for (size_t i = 0; i < person_fields_n && strcmp(type, "contact") == 0; i++)
+        if (person_fields[i].is_case_only)
+            (void)json_object_del(want, person_fields[i].godata);
     bool is_forced = t->flags & DELIVERY_FORCE_EDIT, is_linked = t->flags & DELIVERY_IS_LINKED;
     godata_case_compare(now, last, want, json_object_get(json_object_get(who, "new"), "update"), is_forced, &p);
     if (!is_forced && !is_linked && godata_case_contradicts(who, now)) {

@@ -212,7 +212,7 @@ void person_fill(struct delivery *d, const struct record *r, const struct decisi
 /* The person is known: is there anything to bring up to date? Decides d->step, or ends d (*is_over). t: filled with what was written last. */
 int  person_decide(struct engine *g, struct delivery *d, struct store_target *t, bool *is_over, struct err *e);
 /* nobody was found and d is held for it: true when it goes on instead (a person is created, or it is dropped). Stores nothing. */
-bool person_meet_no_match(struct writer_run *w, struct delivery *d);
+bool person_meet_no_match(struct engine *g, struct writer_run *w, struct delivery *d);
 
 /* settle.c: what a finished task means for its delivery */
 int  settle_task(struct engine *g, struct task *t, int64_t now, struct err *e);

@@ -63,7 +63,7 @@ int match_delivery(struct engine *g, struct writer_run *w, struct active *x, int
         break;
     case MATCH_HELD:
         hold(d, &m, now);
-        if (person_meet_no_match(w, d) && d->state == DELIVERY_READY) {
+        if (person_meet_no_match(g, w, d) && d->state == DELIVERY_READY) {
             rc = 0;
             break;
         }

@@ -18,12 +18,26 @@
 
 #define PERSONS_MAX 5000            /* of one message */
 
-bool person_meet_no_match(struct writer_run *w, struct delivery *d)
+/* Was a person of this identity written before? */
+static bool stood_once(struct engine *g, const struct delivery *d)
+{
+    struct store_target t = {.remote_id = NULL};
+    struct err e = ERR_INIT;
+    bool is_known = store_get_target(g->env.store, d->result_key, &t, &e) == 0;
+    store_target_clear(&t);
+    return is_known;
+}
+
+bool person_meet_no_match(struct engine *g, struct writer_run *w, struct delivery *d)
 {
     bool is_nobody = strcmp(d->reason, "NO_MATCH") == 0 || strcmp(d->reason, "NO_IDENTITY") == 0;
     struct buf lane;
     if (d->state != DELIVERY_HELD || d->step != STEP_FIND || !is_nobody || !(d->flags & (DELIVERY_MAY_CREATE | DELIVERY_MAY_DROP)))
         return false;
+    if (d->flags & DELIVERY_IS_PERSON && stood_once(g, d)) {
+        delivery_set(&d->reason, "PERSON_DELETED");     /* somebody took it away: it is not made again */
+        return false;
+    }
     delivery_set(&d->detail, "");
     if (d->flags & DELIVERY_MAY_DROP) {
         d->state = DELIVERY_DROPPED;

@@ -127,7 +127,7 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
         if (t->reason && strcmp(t->reason, "PERSON_GONE") == 0)
             d->flags &= ~DELIVERY_IS_LINKED; /* whoever was chosen is there no more */
         match_hold(w, d, t, now);
-        (void)person_meet_no_match(w, d);
+        (void)person_meet_no_match(g, w, d);
         return 0;
     case VERDICT_UNKNOWN:
         wait_until(d, DELIVERY_WAITING, now + w->conf->settle_unknown_us, t);

@@ -47,7 +47,7 @@ const struct reason reasons[] = {
     {"MERGE_REVIEW", "the sender says that two patients are one: a person decides what that means in Go.Data"},
     {"NO_SOURCE_CASE", "the case that new contacts are contacts of is not in Go.Data, or is discarded"},
     {"IDENTITY_CHANGED", "the sender changed the name, birth date or sex of a person who stands in Go.Data otherwise"},
-    {"PERSON_DELETED", "the person that was created for these identifiers was deleted in Go.Data"},
+    {"PERSON_DELETED", "the person who stood in Go.Data for these identifiers was deleted there"},
     {"AMBIGUOUS_PERSON", "several persons in Go.Data match"},
     {"IDENTITY_CONFLICT", "the identifiers agree but birth date, sex or name contradict, or identifiers lead to different persons"},
     {"CONTACT_RESULTS_OFF", "the person is a contact and this outbreak does not show contacts' lab results"},

@@ -521,6 +521,30 @@ route "everything-else" {{ hold "no route" }}
         expect(v['observations']['deliveries']['delivered'] == 8, 'persons are not counted as results', v)
 
 
+def test_a_case_that_somebody_deleted_is_not_made_again():
+    with Rig(routes=PEOPLE) as r:
+        r.send(adt('A1'))
+        r.settle()
+        c, = persons(r)
+        r.look('DELETE', 'cases/%s' % c['id'])
+        time.sleep(2)
+        r.send(adt('A2', 'A08', '20261105110000', city='Gulu'))
+        r.settle()
+        expect(state_of(r, 'A2') in ([('held', 'PERSON_DELETED')], [('held', 'PERSON_GONE')]), 'held', state_of(r, 'A2'))
+        expect(persons(r) == [], 'it stays deleted')
+
+
+def test_a_contact_gets_no_classification():
+    stands = dict(SOURCE, firstName='Ruth', lastName='Nakato', dob='1995-06-07', visualId='CO-0000000001',
+                  documents=[{'type': PREFIX + 'DOCUMENT_TYPE_NATIONAL_ID_CARD', 'number': 'CF-88-01'}])
+    routes = PEOPLE.replace('send    case', 'set case.classification = "PROBABLE"\n    send    case')
+    with Rig(seed={'contacts': [stands]}, routes=routes) as r:
+        r.send(adt('A1'))
+        r.settle()
+        c, = persons(r, 'contacts')
+        expect('classification' not in c and usual(c)['city'] == 'Kampala' and persons(r) == [], 'a contact stays one', c)
+
+
 def test_check_wants_the_case_of_contacts():
     with Rig() as r:
         for writer, routes, fine in (('no-match create contact', rig.ROUTES, False), ('', PEOPLE.replace('send    case', 'send contact'), False),
