@@ -201,7 +201,9 @@ static void look_at_store(struct engine *g)
     char detail[120];
     (void)snprintf(detail, sizeof detail, "%d%% of the disk is free%s", percent, g->is_low ? "; messages are refused" : "");
     alarm_set(g, "disk-low", "store", percent >= 0 && percent < g->conf->alarm.disk_free_percent, percent, detail);
-    alarm_set(g, "store-refuses", "store", g->is_refusing, 0, "the store does not take anything: senders are told to come again");
+    alarm_set(g, "store-refuses", "store", g->is_refusing || g->is_capped, 0,
+              g->is_refusing ? "the store does not take anything: senders are told to come again"
+                             : "the store has reached size-max and holds nothing finished that could be erased: senders are told to come again");
 }
 
 static void look_at_writers(struct engine *g)

@@ -377,16 +377,19 @@ int store_load_deliveries_of(struct store_reader *r, int64_t message_id, struct 
     return deliveries_from_rows(&r->d, s, "cannot list deliveries", v, n, e);
 }
 
-/* Few open ones are found through their index however long the history is; many are met soon by reading on in order of ids. */
-static int are_few_open(struct store_reader *r, bool *out, struct err *e)
+/* Few open ones are found through their index however long the history is; many are met soon by reading on in order of ids, from the first
+ * of them on. */
+static int span_of_open(struct store_reader *r, bool is_held, bool *is_few, int64_t *after_id, struct err *e)
 {
-    sqlite3_stmt *s = read_stmt(r, ST_COUNT_OPEN, e);
+    sqlite3_stmt *s = read_stmt(r, is_held ? ST_SPAN_HELD : ST_SPAN_DUE, e);
     int rc;
     if (!s)
         return -1;
-    bind_int(s, 1, FEW_OPEN + 1);
+    bind_int(s, 1, -1);
     rc = db_row(&r->d, s, "cannot list deliveries", e);
-    *out = rc == 1 && sqlite3_column_int64(s, 0) <= FEW_OPEN;
+    *is_few = rc == 1 && sqlite3_column_int64(s, 0) <= FEW_OPEN;
+    if (rc == 1 && !*is_few && sqlite3_column_int64(s, 1) - 1 > *after_id)
+        *after_id = sqlite3_column_int64(s, 1) - 1;
     (void)sqlite3_reset(s);
     return rc < 0 ? -1 : 0;
 }
@@ -397,6 +400,7 @@ int store_list_deliveries(struct store_reader *r, const struct store_filter *f, 
     int64_t word[3];
     const char *text[3] = {f->writer, f->reason, f->channel};
     bool is_few = false;
+    int64_t after_id = f->after_id;
     sqlite3_stmt *s;
     *v = NULL;
     *n = 0;
@@ -408,12 +412,12 @@ int store_list_deliveries(struct store_reader *r, const struct store_filter *f, 
         if (word[i] == -2)
             return 0;
     }
-    if (f->state && state <= DELIVERY_HELD && are_few_open(r, &is_few, e) != 0)
+    if (f->state && state <= DELIVERY_HELD && span_of_open(r, state == DELIVERY_HELD, &is_few, &after_id, e) != 0)
         return -1;
-    s = read_stmt(r, is_few ? ST_LIST_OPEN : ST_LIST_DELIVERIES, e);
+    s = read_stmt(r, !is_few ? ST_LIST_DELIVERIES : state == DELIVERY_HELD ? ST_LIST_HELD : ST_LIST_DUE, e);
     if (!s)
         return -1;
-    bind_int(s, 1, f->after_id);
+    bind_int(s, 1, after_id);
     bind_int(s, 2, f->state ? (int64_t)state : -1);
     for (int i = 0; i < 3; i++)
         bind_int(s, 3 + i, word[i]);

@@ -135,10 +135,14 @@ static const char *const sql[STORE_STMTS] = {
     [ST_LIST_DELIVERIES] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM
                            "WHERE d.id>?1 AND (?2<0 OR d.state=?2) AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
                            " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
-    [ST_LIST_OPEN] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_open LEFT JOIN delivery_text t ON t.id=d.id "
-                     "WHERE d.state<4 AND d.state=?2 AND d.id>?1 AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
+    [ST_LIST_DUE] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_due LEFT JOIN delivery_text t ON t.id=d.id "
+                    "WHERE d.state<3 AND d.state=?2 AND d.id>?1 AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
+                    " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
+    [ST_LIST_HELD] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_held LEFT JOIN delivery_text t ON t.id=d.id "
+                     "WHERE d.state=3 AND d.state=?2 AND d.id>?1 AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
                      " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
-    [ST_COUNT_OPEN] = "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state<4 LIMIT ?1)",
+    [ST_SPAN_DUE] = "SELECT count(*),min(id) FROM (SELECT id FROM delivery INDEXED BY delivery_due WHERE state<3 LIMIT ?1)",
+    [ST_SPAN_HELD] = "SELECT count(*),min(id) FROM (SELECT id FROM delivery INDEXED BY delivery_held WHERE state=3 LIMIT ?1)",
     [ST_LIST_MESSAGES] = "SELECT id,received_us,config,channel,control_id,kind,peer,reason,state,observations,raw_n FROM message"
                          " WHERE id>?1 AND (?2<0 OR state=?2) AND (?3<0 OR channel=?3) AND (?4='' OR reason=?4) ORDER BY id LIMIT ?5",
     [ST_SUM_FRAMES] = "SELECT channel,what,n FROM counter ORDER BY 1,2",
