@@ -53,6 +53,7 @@ struct csv_file {                       /* what the rows of a file share */
     const struct csv_options *o;
     struct arena *a;
     struct csv_row header;
+    size_t n_tests;                     /* most observations of a row */
     size_t *at;                         /* column i of the options is cell at[i]; SIZE_MAX: not there */
 };
 int  csv_record(const struct csv_file *f, const struct csv_row *row, struct parsed *out);      /* -1: the arena is full */

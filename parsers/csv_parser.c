@@ -167,6 +167,10 @@ static int read_rows(const struct csv_options *o, struct arena *a, struct header
     size_t cap = 0, max = max_of(o->max_rows, MAX_ROWS);
     struct csv_row row;
     int rc;
+    for (size_t i = 0; i < o->columns.n; i++) {
+        const struct csv_column *c = &o->columns.v[i];
+        f.n_tests += c->place == CSV_OWN_TEST || (c->place == CSV_FIELD && c->field->type == REC_VALUE);
+    }
     while ((rc = csv_next_row(&h->behind, &row)) > 0) {
         if (row.fault == CSV_FINE && csv_is_blank(&row))
             continue;
@@ -324,7 +328,7 @@ static const struct option_row rows[] = {
     ROW("decimal-comma", OPT_YESNO, is_decimal_comma, .def = "no", .help = "read 1,5 as a number"),
     ROW("status", OPT_CHOICE, status, .def = "final", .choices = "final preliminary", .help = "of results whose row does not say it"),
     ROW("facility", OPT_TEXT, facility, .help = "name of the sending facility, where no column gives message.source_facility"),
-    ROW("max-rows", OPT_INT, max_rows, .min = 1, .max = 200000, .def = "20000", .help = "most rows of a file; a longer one is refused as a whole"),
+    ROW("max-rows", OPT_INT, max_rows, .min = 1, .max = 50000, .def = "20000", .help = "most rows of a file; a longer one is refused as a whole"),
     ROW("max-columns", OPT_INT, max_columns, .min = 1, .max = 16384, .def = "500", .help = "most columns of a row"),
     ROW("max-cell", OPT_SIZE, max_cell, .min = 16, .max = 1 << 20, .def = "64kB", .help = "longest cell"),
 };

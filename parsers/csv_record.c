@@ -467,7 +467,7 @@ int csv_record(const struct csv_file *f, const struct csv_row *row, struct parse
     memcpy(raw + f->header.raw.n + 1, row->raw.p, row->raw.n);
     raw[f->header.raw.n + 1 + row->raw.n] = '\n';
     out->raw = span_make(raw, f->header.raw.n + row->raw.n + 2);
-    w.r->observations = arena_array(f->a, f->o->columns.n + 1, sizeof *w.r->observations);
+    w.r->observations = arena_array(f->a, f->n_tests ? f->n_tests : 1, sizeof *w.r->observations);
     if (!w.r->observations)
         return -1;
     start(&w);

@@ -63,7 +63,7 @@ static char *told(const struct pending_frame *pf)
     if (!pf->is_parsed) {
         buf_adds(&b, "{\"place\":0,\"fate\":\"refused\"");
         buf_json_kint(&b, "message", pf->message_id);
-        buf_json_kv(&b, "reason", pf->aside ? pf->aside : "UNREADABLE");
+        buf_json_kv(&b, "reason", pf->is_unread ? "the file needs more memory than a file may have: split it" : pf->aside ? pf->aside : "UNREADABLE");
         buf_addc(&b, '}');
     }
     buf_adds(&b, "]}");
