@@ -32,6 +32,7 @@ struct godata_mirror *godata_mirror_open(struct store *q, const char *writer, co
     m->people = godata_people_new();
     m->owner = xstrdup("");
     m->user = xstrdup("");
+    mirror_forget_polls(m);
     if (q)
         load_early(m);
     return m;
@@ -291,12 +292,10 @@ int mirror_lose(struct godata_mirror *m, enum godata_list list, struct span id, 
     return 0;
 }
 
-/* Stamps of the row in the list against those kept: true when there is nothing new in it. */
+/* Stamps of the row in the list against those kept: true when there is nothing new in it. Older stamps are news: the server's clock went back. */
 static bool is_old_news(const struct store_mirror_row *kept, const struct store_mirror_row *read)
 {
-    if (read->db_updated_ms == kept->db_updated_ms && read->updated_ms == kept->updated_ms && read->db_updated_ms)
-        return true;
-    return read->db_updated_ms < kept->db_updated_ms && read->updated_ms <= kept->updated_ms;
+    return read->db_updated_ms == kept->db_updated_ms && read->updated_ms == kept->updated_ms && (read->db_updated_ms || read->updated_ms);
 }
 
 /* rc of store_mirror_get: 0 it was there. Is it in memory too? A rollback may have parted them. */

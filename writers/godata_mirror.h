@@ -64,7 +64,7 @@ bool godata_mirror_next_page(struct godata_mirror *m, int64_t now_us, struct god
 /* rows: the array that Go.Data answered (a reference is kept). A few milliseconds of them are taken now, the rest by the next calls of
  * godata_mirror_next_page(), which asks to be called at once; the cursor goes into the batch of the last ones. */
 int  godata_mirror_take_page(struct godata_mirror *m, const struct godata_page *page, const json_t *rows, int64_t now_us, struct err *e);
-/* code: error code of the answer or NULL. 403: this list is off, named in the report, tried again later. */
+/* code: error code of the answer or NULL. 403, 404: this list is off, named in the report, tried again later. 401: after a login. 0: no answer. */
 void godata_mirror_page_failed(struct godata_mirror *m, const struct godata_page *page, int http_status, const char *code, int64_t now_us);
 
 /* Reads everything anew, without forgetting what is known: people and results that Go.Data has no more are dropped at the end. */

@@ -32,6 +32,7 @@ struct mirror_list {
     char off_code[64];
     int64_t rows, swept_rows;                   /* read in this process; in the sweep under way */
     int64_t logged_us;
+    int64_t page_rows;                          /* asked for in one page: fewer after a page that did not come */
 };
 
 struct godata_mirror {
@@ -52,7 +53,7 @@ struct godata_mirror {
     uint64_t number;
     int64_t issued_us;
     json_t *rows;                               /* of an answer that is being taken, a slice each turn; NULL: none */
-    size_t taken;                               /* of rows */
+    size_t taken, asked;                        /* of rows; how many the page may have at most */
     /* rounds */
     bool is_round;
     int64_t round_us, want_us, seen_us, last_us, elapsed_us, retry_us, server_ms;

@@ -24,7 +24,9 @@
 #include "log.h"
 #include "xmem.h"
 
-#define PAGE_ROWS 500
+#define PAGE_ROWS INT64_C(500)
+#define PAGE_ROWS_MIN INT64_C(20)           /* a page that did not come (too slow, too large) is asked for again with half the rows */
+#define PAGE_ROWS_MORE INT64_C(20)
 #define POLL_US (15 * SECOND_US)
 #define WANT_US SECOND_US                   /* rounds on request start no closer than this */
 #define OVERLAP_MS INT64_C(300000)
@@ -58,7 +60,7 @@ void mirror_forget_polls(struct godata_mirror *m)
     m->round_us = m->retry_us = 0;
     m->failures = 0;
     for (size_t i = 0; i < GODATA_LISTS; i++)
-        m->lists[i] = (struct mirror_list){0};
+        m->lists[i] = (struct mirror_list){.page_rows = PAGE_ROWS};
 }
 
 int64_t godata_mirror_seen_us(const struct godata_mirror *m)
@@ -138,7 +140,9 @@ static void add_round(const struct godata_mirror *m, const struct mirror_list *l
     add_fields(b, list);
     buf_adds(b, ",\"order\":[\"dbUpdatedAt ASC\",");
     buf_adds(b, id_order(list));
-    buf_addf(b, "],\"limit\":%d}", PAGE_ROWS);
+    buf_adds(b, "],\"limit\":");
+    buf_add_int(b, l->page_rows);
+    buf_addc(b, '}');
 }
 
 static void add_sweep(const struct mirror_list *l, enum godata_list list, struct buf *b)
@@ -153,7 +157,9 @@ static void add_sweep(const struct mirror_list *l, enum godata_list list, struct
     add_fields(b, list);
     buf_adds(b, ",\"order\":[");
     buf_adds(b, id_order(list));
-    buf_addf(b, "],\"limit\":%d}", PAGE_ROWS);
+    buf_adds(b, "],\"limit\":");
+    buf_add_int(b, l->page_rows);
+    buf_addc(b, '}');
 }
 
 static void fill_page(struct godata_mirror *m, enum page_kind kind, enum godata_list list, int64_t now_us, struct godata_page *out)
@@ -179,6 +185,7 @@ static void fill_page(struct godata_mirror *m, enum page_kind kind, enum godata_
     m->list = list;
     m->number++;
     m->issued_us = now_us;
+    m->asked = (size_t)l->page_rows;
     m->n_requests++;
     *out = (struct godata_page){.list = list, .number = m->number, .path = buf_take(&path, NULL)};
 }
@@ -196,6 +203,9 @@ static void tick(struct godata_mirror *m, int64_t now_us)
         m->round_us = m->round_us > now_us ? now_us - POLL_US : m->round_us;
         m->want_us = m->want_us > now_us ? now_us : m->want_us;
         m->seen_us = m->seen_us > now_us ? 0 : m->seen_us;
+        for (size_t i = 0; i < GODATA_LISTS; i++)
+            if (m->lists[i].off_until_us > now_us + OFF_US)
+                m->lists[i].off_until_us = now_us + OFF_US;
     }
     m->last_us = now_us;
 }
@@ -389,6 +399,8 @@ static int take_slice(struct godata_mirror *m, bool *is_done, struct err *e)
         if ((m->list == GODATA_LIST_PEOPLE ? mirror_take_person(m, o, m->last_us, e) : mirror_take_lab(m, o, m->last_us, e)) != 0)
             return -1;
         int64_t stamp = godata_row_stamp(o, "dbUpdatedAt");
+        if (stamp == 0)
+            stamp = godata_row_stamp(o, "updatedAt");          /* records older than the field */
         if (m->kind == PAGE_ROUND && stamp > l->place.top_ms)
             l->place.top_ms = stamp < most ? stamp : most;      /* one stamp from the future must not hide what comes */
         l->rows++;
@@ -449,7 +461,7 @@ static int end_sweep_page(struct godata_mirror *m, enum godata_list list, const 
     struct mirror_list *l = &m->lists[list];
     size_t n = json_array_size(rows);
     const char *last = n ? json_string_value(json_object_get(json_array_get(rows, n - 1), "id")) : NULL;
-    bool is_end = n < PAGE_ROWS || !last || strlen(last) >= sizeof l->place.at;
+    bool is_end = n < m->asked || !last || strlen(last) >= sizeof l->place.at;
     if (drop_unlisted(m, list, rows, l->place.at, is_end ? NULL : last, e) != 0)
         return -1;
     l->swept_rows += (int64_t)n;
@@ -484,7 +496,7 @@ static void end_round_page(struct godata_mirror *m, enum godata_list list, const
     const json_t *last = json_array_get(rows, n ? n - 1 : 0);
     struct span id = godata_json_text(last, "id");
     l->pages++;
-    if (n < PAGE_ROWS || id.n == 0 || id.n > GODATA_ROW_ID_MAX) {
+    if (n < m->asked || id.n == 0 || id.n > GODATA_ROW_ID_MAX) {
         end_list(m, l);
     } else {
         l->has_key = true;
@@ -528,6 +540,7 @@ static int take_more(struct godata_mirror *m, int64_t now_us, struct err *e)
     m->rows = NULL;
     m->kind = PAGE_NONE;
     m->failures = 0;
+    l->page_rows = l->page_rows + PAGE_ROWS_MORE < PAGE_ROWS ? l->page_rows + PAGE_ROWS_MORE : PAGE_ROWS;
     l->off_code[0] = '\0';
     if (rc == 0)
         rc = mirror_save(m, e);
@@ -571,8 +584,14 @@ void godata_mirror_page_failed(struct godata_mirror *m, const struct godata_page
         l->off_code[n ? n : 1] = '\0';
         return;
     }
-    if (http_status != 401)
-        again_later(m, now_us);
+    if (http_status == 401)
+        return;                             /* the token: a login comes first */
+    if (http_status == 0)
+        l->page_rows = l->page_rows / 2 > PAGE_ROWS_MIN ? l->page_rows / 2 : PAGE_ROWS_MIN;
+    if (m->failures == 0)
+        log_event(LOG_WARNING, "mirror page failed", log_word("writer", m->writer), log_word("list", list_names[page->list]), log_int("http", http_status),
+                  log_word("reason", code ? code : ""));
+    again_later(m, now_us);
 }
 
 int godata_mirror_reload(struct godata_mirror *m, struct err *e)

@@ -603,7 +603,8 @@ static void fail_page(struct writer *w, const struct task *t, int64_t now_us)
 {
     const struct godata_armed *a = t->armed;
     bool is_permission = t->reason && strcmp(t->reason, "MISSING_PERMISSION") == 0;
-    godata_mirror_page_failed(w->mirror, &a->page, t->http_status, is_permission ? t->detail : t->reason, now_us);
+    int status = t->http_status == 401 && t->verdict != VERDICT_UNAUTHORIZED ? 403 : t->http_status;    /* a route that is nobody's, with a good token */
+    godata_mirror_page_failed(w->mirror, &a->page, status, is_permission ? t->detail : t->reason, now_us);
     switch (t->verdict) {
     case VERDICT_UNAUTHORIZED:
         if (a->generation == w->generation)
