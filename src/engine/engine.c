@@ -172,6 +172,7 @@ static int batch_failed(struct engine *g, const struct err *why)
     dispatch_drop(g);
     review_drop(g);
     again_failed(g);
+    reload_failed(g);
     for (struct task *t = g->answers; t; t = (struct task *)(void *)t->mail.next)
         if (t->kind == TASK_STEP) {
             struct writer_run *w = NULL;
@@ -321,7 +322,7 @@ static int turn(struct engine *g, struct mail *list)
         }
     }
     reload_reap(g);
-    if (may_dispatch(g) && again_turn(g, clock_now_us(), &e))
+    if (may_dispatch(g) && (reload_turn(g, &e) || again_turn(g, clock_now_us(), &e)))
         return batch_failed(g, &e);
     if ((may_dispatch(g) && dispatch_turn(g, clock_now_us(), &e)) || retain_turn(g, &e))
         return batch_failed(g, &e);
@@ -336,7 +337,7 @@ int engine_run(struct engine *g)
         int64_t now = clock_now_us(), mono = clock_mono_us(), wait = IDLE_US, due = dispatch_next_us(g, now);
         if (due >= 0 && due - now < wait)
             wait = due > now ? due - now : 0;
-        if (again_is_pending(g) && may_dispatch(g))
+        if ((again_is_pending(g) || reload_is_keeping(g)) && may_dispatch(g))
             wait = 0;
         if (g->retain.is_making_room && g->retain.next_us - mono < wait)
             wait = g->retain.next_us > mono ? g->retain.next_us - mono : 0;

@@ -255,6 +255,9 @@ void reload_free(struct mail *m);                                       /* one M
 bool reload_ask(struct engine *g, struct control_mail *c);
 /* A MAIL_RELOAD, between two batches. -1: the store failed, as in a batch. */
 int  reload_step(struct engine *g, struct mail *m, struct err *e);
+int  reload_turn(struct engine *g, struct err *e);                      /* in the open batch: keeps texts of the next configuration */
+void reload_failed(struct engine *g);                                   /* the open batch is lost */
+bool reload_is_keeping(const struct engine *g);
 void reload_reap(struct engine *g);                                     /* writers that left and have nothing under way any more end */
 const struct channel *channel_find(const struct engine *g, size_t number);
 const struct channel *channel_named(const struct engine *g, const char *name);     /* under the running configuration; NULL: none */

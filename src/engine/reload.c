@@ -5,6 +5,7 @@
  * THE WAY of a reload, one struct reload that goes from thread to thread, one reload at a time, the others wait in order:
  *   1. the reader thread reads the files, checks them and runs their tests (reload_read.c);
  *   2. the loop opens the listeners that are new or changed, beside the old ones (loop.h, LOOP_OPEN): one that cannot be opened ends the reload;
+ *      Before it the texts go into the store, some kilobytes a turn;
  *   3. the engine writes number, files and audit down and commits: from here on the new configuration runs;
  *   4. the loop lets the old listeners go (LOOP_GO_ON); when it is back nothing of them is under way any more.
  * KEPT ACROSS IT a listener or writer with the same mark (kind, name, words of its block, secrets) is not touched: it takes its options along into
@@ -31,6 +32,7 @@
 #define ANSWER_MAX_BYTES CONTROL_MAX_BYTES
 #define LOG_LINES_MAX 20
 #define WAITING_MAX 64
+#define KEEP_BYTES ((size_t)256 << 10)
 
 struct retired {                        /* a configuration that runs no more and that somebody still needs */
     struct config *conf;
@@ -41,6 +43,7 @@ struct retired {                        /* a configuration that runs no more and
 struct reloads {
     struct reload_reader *reader;       /* from the first reload on */
     struct reload *now;                 /* wherever it is */
+    bool is_here;                       /* in no mailbox and at no other thread */
     struct control_mail *waiting;       /* in order */
     size_t n_waiting;
     struct retired *retired;
@@ -267,6 +270,7 @@ static void finish(struct engine *g, struct reload *r)
 {
     struct reloads *s = g->reloads;
     s->now = NULL;
+    s->is_here = false;
     free_reload(r);
     while (!s->now && s->waiting) {
         struct control_mail *c = s->waiting;
@@ -329,11 +333,18 @@ static void ask_loop(struct engine *g, struct reload *r, enum loop_ask ask, enum
 static void after_reading(struct engine *g, struct reload *r)
 {
     const char *why = !r->conf ? (r->failed ? "a test of the new configuration fails" : "the new configuration has mistakes") : fixed_difference(g->conf, r->conf);
+    if (!why && g->is_refusing)
+        why = "the store does not take anything now";
     if (why) {
         refuse(g, r, why);
         finish(g, r);
         return;
     }
+    r->phase = RELOAD_KEEPING;
+}
+
+static void open_listeners(struct engine *g, struct reload *r)
+{
     r->change.n = r->conf->n_listeners;
     r->change.v = xcalloc(r->change.n, sizeof *r->change.v);
     r->change.node = r->conf->node;
@@ -343,6 +354,41 @@ static void after_reading(struct engine *g, struct reload *r)
         r->change.v[i] = (struct loop_slot){.number = c ? c->number : g->reloads->next_channel++, .conf = &r->conf->listeners[i], .is_kept = c != NULL};
     }
     ask_loop(g, r, LOOP_OPEN, RELOAD_OPENING);
+}
+
+bool reload_is_keeping(const struct engine *g)
+{
+    return g->reloads && g->reloads->now && g->reloads->is_here && g->reloads->now->phase == RELOAD_KEEPING;
+}
+
+/* A large table must not make senders wait for one large commit: its text goes into the store some kilobytes a turn, before the swap. */
+int reload_turn(struct engine *g, struct err *e)
+{
+    struct reload *r = g->reloads->now;
+    size_t room = KEEP_BYTES;
+    if (!reload_is_keeping(g))
+        return 0;
+    while (r->kept < r->conf->files.n && room) {
+        const struct conf_file *f = &r->conf->files.v[r->kept];
+        bool is_kept = false;
+        if (store_keep_config_text(g->env.store, f, room, &is_kept, e))
+            return -1;                  /* reload_failed() follows */
+        r->kept += is_kept;
+        room -= f->n < room ? f->n : room;
+    }
+    if (r->kept < r->conf->files.n)
+        return 0;
+    g->reloads->is_here = false;
+    open_listeners(g, r);
+    return 0;
+}
+
+void reload_failed(struct engine *g)
+{
+    if (!reload_is_keeping(g))
+        return;
+    refuse(g, g->reloads->now, "the store does not take anything now");
+    finish(g, g->reloads->now);
 }
 
 /* ---- step 3: the swap ---- */
@@ -561,8 +607,11 @@ int reload_step(struct engine *g, struct mail *m, struct err *e)
     struct reload *r = (struct reload *)(void *)m;
     switch (r->phase) {
     case RELOAD_READING:
+        g->reloads->is_here = true;
         after_reading(g, r);
         return 0;
+    case RELOAD_KEEPING:
+        return 0;                       /* it is nowhere but here: see reload_turn() */
     case RELOAD_OPENING:
         if (r->change.is_failed) {
             buf_addf(&r->text, "%s: %s\n", r->change.why.where, r->change.why.text);
@@ -614,6 +663,9 @@ void reload_stop(struct engine *g)
 {
     if (!g->reloads)
         return;
+    if (g->reloads->now && g->reloads->is_here)
+        free_reload(g->reloads->now);
+    g->reloads->now = NULL;
     reload_reader_close(g->reloads->reader);
     g->reloads->reader = NULL;
     for (struct control_mail *c = g->reloads->waiting, *next; c; c = next) {

@@ -9,6 +9,7 @@
 
 enum reload_phase {
     RELOAD_READING,                     /* at the reader thread: files, checks, tests */
+    RELOAD_KEEPING,                     /* at the engine: its texts go into the store */
     RELOAD_OPENING,                     /* at the loop: new listeners, beside the old ones */
     RELOAD_ABANDONING,                  /* at the loop: they are closed again */
     RELOAD_SETTLING                     /* at the loop: the old listeners end; the new configuration runs */
@@ -32,6 +33,7 @@ struct reload {
     struct buf text;                    /* the diagnostics, as `check` prints them; failures of its tests */
     size_t errors, warnings, tests, failed;
     int64_t asked_us, read_us;
+    size_t kept;                        /* texts that are in the store */
 };
 
 /* The reader thread: takes struct reload from its mailbox, posts it back to the engine with conf or text filled. */

@@ -14,12 +14,15 @@
 #include <string.h>
 
 #include "fsutil.h"
+#include "text.h"
 #include "xmem.h"
 
 void conf_files_add(struct conf_files *f, const char *path, struct span text)
 {
     f->v = xreallocarray(f->v, f->n + 1, sizeof *f->v);
-    f->v[f->n++] = (struct conf_file){.path = xstrdup(path), .text = xstrndup(text.n ? text.p : "", text.n), .n = text.n};
+    struct conf_file *x = &f->v[f->n++];
+    *x = (struct conf_file){.path = xstrdup(path), .text = xstrndup(text.n ? text.p : "", text.n), .n = text.n};
+    text_sha256(x->text, x->n, x->sha256);
 }
 
 const struct conf_file *conf_files_find(const struct conf_files *f, const char *path)

@@ -9,7 +9,11 @@
 #include "buf.h"
 #include "err.h"
 
-struct conf_file { char *path, *text; size_t n; };      /* heap; text ends with a zero byte that n does not count */
+struct conf_file {                      /* heap; text ends with a zero byte that n does not count */
+    char *path, *text;
+    size_t n;
+    unsigned char sha256[32];
+};
 struct conf_files {
     struct conf_file *v;
     size_t n;

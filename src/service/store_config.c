@@ -2,16 +2,16 @@
  * NAME store_config - numbered configurations and the texts of their files.
  *
  * config_run has a row for each time that another configuration began to run. config_file names the files of a number in the order in which they were
- * read, config_text holds each text once: most reloads change one of them.
+ * read; config_text has each text once, in pieces, so that a large one need not go into one commit.
  * DIAGNOSTICS those of store_sql.c.
  */
 #include "store_config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "store_db.h"
-#include "text.h"
 
 static sqlite3_stmt *put(struct store *q, enum store_stmt which, struct err *e)
 {
@@ -35,26 +35,51 @@ static int ask(struct store *q, sqlite3_stmt *s, int64_t def, int64_t *out, stru
     return rc < 0 ? batch_break(q, e) : 0;
 }
 
-static int put_text(struct store *q, const struct conf_file *f, int64_t *id, struct err *e)
+static int find_text(struct store *q, const struct conf_file *f, int64_t *id, struct err *e)
 {
-    unsigned char sum[TEXT_SHA256_BYTES];
     sqlite3_stmt *s = put(q, ST_FIND_CONFIG_TEXT, e);
-    text_sha256(f->text, f->n, sum);
     if (!s)
         return -1;
-    bind_blob(s, 1, sum, sizeof sum);
-    if (ask(q, s, 0, id, e))
+    bind_blob(s, 1, f->sha256, sizeof f->sha256);
+    return ask(q, s, 0, id, e);
+}
+
+static int find_or_put_text(struct store *q, const struct conf_file *f, int64_t *id, struct err *e)
+{
+    sqlite3_stmt *s;
+    if (find_text(q, f, id, e))
         return -1;
     if (*id)
         return 0;
     if (!(s = put(q, ST_PUT_CONFIG_TEXT, e)))
         return -1;
-    bind_blob(s, 1, sum, sizeof sum);
-    bind_blob(s, 2, f->text, f->n);
+    bind_blob(s, 1, f->sha256, sizeof f->sha256);
+    bind_int(s, 2, (int64_t)f->n);
     if (run(q, s, e))
         return -1;
     *id = sqlite3_last_insert_rowid(q->d.db);
     return 0;
+}
+
+int store_keep_config_text(struct store *q, const struct conf_file *f, size_t most, bool *is_kept, struct err *e)
+{
+    int64_t id, done;
+    sqlite3_stmt *s;
+    if (find_or_put_text(q, f, &id, e) || !(s = put(q, ST_KEPT_CONFIG_TEXT, e)))
+        return -1;
+    bind_int(s, 1, id);
+    if (ask(q, s, 0, &done, e))
+        return -1;
+    size_t n = f->n - (size_t)done < most ? f->n - (size_t)done : most;
+    *is_kept = (size_t)done + n == f->n;
+    if (!n)
+        return 0;
+    if (!(s = put(q, ST_PUT_CONFIG_PIECE, e)))
+        return -1;
+    bind_int(s, 1, id);
+    bind_int(s, 2, done);
+    bind_blob(s, 3, f->text + done, n);
+    return run(q, s, e);
 }
 
 static int put_files(struct store *q, int64_t number, const struct conf_files *files, struct err *e)
@@ -68,7 +93,11 @@ static int put_files(struct store *q, int64_t number, const struct conf_files *f
         return -1;
     for (size_t i = 0; n == 0 && i < files->n; i++) {
         int64_t text;
-        if (put_text(q, &files->v[i], &text, e) || !(s = put(q, ST_PUT_CONFIG_FILE, e)))
+        bool is_kept = false;
+        while (!is_kept)
+            if (store_keep_config_text(q, &files->v[i], SIZE_MAX, &is_kept, e))
+                return -1;
+        if (find_text(q, &files->v[i], &text, e) || !(s = put(q, ST_PUT_CONFIG_FILE, e)))
             return -1;
         bind_int(s, 1, number);
         bind_int(s, 2, (int64_t)i);
@@ -83,8 +112,8 @@ static int put_files(struct store *q, int64_t number, const struct conf_files *f
 /* The oldest go: runs, then files of numbers that did not run lately, then texts that nobody names. */
 static int prune(struct store *q, struct err *e)
 {
-    static const enum store_stmt steps[] = {ST_PRUNE_CONFIG_RUNS, ST_PRUNE_CONFIG_FILES, ST_PRUNE_CONFIG_TEXTS};
-    static const int64_t keep[] = {STORE_RUNS_KEPT, STORE_CONFIGS_KEPT, 0};
+    static const enum store_stmt steps[] = {ST_PRUNE_CONFIG_RUNS, ST_PRUNE_CONFIG_FILES, ST_PRUNE_CONFIG_TEXTS, ST_PRUNE_CONFIG_PIECES};
+    static const int64_t keep[] = {STORE_RUNS_KEPT, STORE_CONFIGS_KEPT, 0, 0};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         sqlite3_stmt *s = put(q, steps[i], e);
         if (!s)
@@ -152,6 +181,15 @@ int store_last_config(struct store_reader *r, int64_t skip, int64_t *number_out,
     return rc < 0 ? -1 : rc == 0;
 }
 
+static void take_file(struct conf_files *out, char **path, struct buf *b)
+{
+    if (*path)
+        conf_files_add(out, *path, buf_span(b));
+    free(*path);
+    *path = NULL;
+    b->n = 0;
+}
+
 int store_load_config(struct store_reader *r, int64_t number, struct conf_files *out, struct err *e)
 {
     sqlite3_stmt *s = db_stmt(&r->d, ST_LOAD_CONFIG, e);
@@ -160,10 +198,22 @@ int store_load_config(struct store_reader *r, int64_t number, struct conf_files 
     if (!s)
         return -1;
     bind_int(s, 1, number);
+    int64_t at = -1;
+    struct buf b;
+    char *path = NULL;
+    buf_init(&b, (size_t)64 << 20);
     while ((rc = db_row(&r->d, s, "cannot read the configurations", e)) == 1) {
-        const char *text = sqlite3_column_blob(s, 1);
-        conf_files_add(out, (const char *)sqlite3_column_text(s, 0), span_make(text ? text : "", (size_t)sqlite3_column_bytes(s, 1)));
+        const void *bytes = sqlite3_column_blob(s, 2);
+        if (sqlite3_column_int64(s, 0) != at) {
+            take_file(out, &path, &b);
+            at = sqlite3_column_int64(s, 0);
+            path = column_text(s, 1);
+        }
+        if (bytes)
+            buf_add(&b, bytes, (size_t)sqlite3_column_bytes(s, 2));
     }
+    take_file(out, &path, &b);
+    buf_clear(&b);
     if (rc == 0 && out->n)
         return 0;
     conf_files_clear(out);

@@ -9,6 +9,8 @@
 #define STORE_CONFIGS_KEPT 200          /* texts of the latest so many; numbers and times of all runs stay, up to STORE_RUNS_KEPT */
 #define STORE_RUNS_KEPT 2000
 
+/* Some more bytes of a text, at most `most`, so that the swap finds it there; several batches may pass between the calls. */
+int  store_keep_config_text(struct store *q, const struct conf_file *f, size_t most, bool *is_kept, struct err *e);
 /* The configuration with this number runs from now on (how: start, reload, undo). Nothing is added when it is the one that ran last, unless how is
  * start. Keeps its texts when they are not kept yet. */
 int  store_put_config_run(struct store *q, int64_t number, const char *how, const char *who, const struct conf_files *files, struct err *e);

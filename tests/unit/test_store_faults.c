@@ -298,7 +298,7 @@ static void brings_an_old_store_up_to_date(void **state)
     store_close(p->q);
     p->q = NULL;
     run_sql(p->path, "DROP INDEX delivery_held; DROP TABLE alias; DROP TABLE channel; DROP TABLE pause; DROP TABLE alarm; DROP TABLE mirror_person; DROP TABLE mirror_lab; DROP TABLE mirror_place; "
-                     "DROP TABLE config_run; DROP TABLE config_text; DROP TABLE config_file; "
+                     "DROP TABLE config_run; DROP TABLE config_text; DROP TABLE config_piece; DROP TABLE config_file; "
                      "ALTER TABLE delivery DROP COLUMN flags; PRAGMA user_version=1");
     assert_int_equal(store_reader_open(&r, p->path, &p->e), -1);
     assert_non_null(strstr(p->e.text, "older"));
