@@ -29,13 +29,17 @@ static const char *const decisive[] = {"result", "status", "quantitativeResult"}
 
 /* ---- routes ---- */
 
+#define NOBODYS "outbreak"              /* the route of a result whose person is gone: merged into another, or deleted */
+
 void godata_path_labs(struct buf *b, const struct task *t, const char *person_type, const char *remote_id)
 {
     const struct godata_armed *armed = t->armed;
     buf_adds(b, "/outbreaks/");
     godata_url_add(b, span_of(armed->outbreak_id));
-    buf_adds(b, strcmp(person_type, "contact") == 0 ? "/contacts/" : "/cases/");
-    godata_url_add(b, span_of(t->person_id));
+    if (strcmp(person_type, NOBODYS) != 0) {
+        buf_adds(b, strcmp(person_type, "contact") == 0 ? "/contacts/" : "/cases/");
+        godata_url_add(b, span_of(t->person_id));
+    }
     buf_adds(b, "/lab-results");
     if (remote_id) {
         buf_addc(b, '/');
@@ -380,7 +384,7 @@ static void finish_repeatable(struct task *t, struct http_client *http, const st
         t->retry_after_us = OPEN_END_RETRY_US;
 }
 
-static void clear_lab(struct task *t, struct http_client *http, const json_t *now, const json_t *last)
+static void clear_lab(struct task *t, struct http_client *http, const char *type, const json_t *now, const json_t *last)
 {
     struct godata_reply r;
     struct godata_block stands;
@@ -403,7 +407,7 @@ static void clear_lab(struct task *t, struct http_client *http, const json_t *no
     buf_adds(&patch, "{\"result\":null,\"quantitativeResult\":null,\"status\":\"" IN_PROGRESS "\",\"notes\":");
     buf_json_span(&patch, buf_span(&notes));
     buf_addc(&patch, '}');
-    call_once(t, http, "PUT", type_now(t), t->remote_id, "", buf_span(&patch), &r);
+    call_once(t, http, "PUT", type, t->remote_id, "", buf_span(&patch), &r);
     finish_repeatable(t, http, &r);
     if (t->verdict == VERDICT_DELIVERED)
         godata_finish(t, VERDICT_DELIVERED, "CLEARED", "not deleted: somebody worked on it, or the account may not delete");
@@ -424,18 +428,24 @@ void godata_remove_perform(struct task *t, struct http_client *http)
     struct godata_reply r, deleted;
     json_t *last = load(t->last_body);
     call_read(t, http, t->remote_id ? t->remote_id : "", "", &r);
+    const char *type = type_now(t);
+    if (is_other_type(&r)) {                /* the person is gone, the result may stand with whom it was merged into */
+        godata_reply_clear(&r);
+        type = NOBODYS;
+        call_once(t, http, "GET", type, t->remote_id ? t->remote_id : "", "", SPAN_ABSENT, &r);
+    }
     if (is_gone(&r)) {
         godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
     } else if (r.status != 200 || !json_is_object(r.json)) {
         godata_fail(t, http, &r, GODATA_READ);
     } else if (!last || !is_untouched(r.json, last, key_k(t))) {
-        clear_lab(t, http, r.json, last);
+        clear_lab(t, http, type, r.json, last);
     } else {
-        call_once(t, http, "DELETE", type_now(t), t->remote_id, "", SPAN_ABSENT, &deleted);
+        call_once(t, http, "DELETE", type, t->remote_id, "", SPAN_ABSENT, &deleted);
         if (is_gone(&deleted))
             godata_finish(t, VERDICT_DELIVERED, NULL, NULL);
         else if (deleted.status == 403 && strcmp(deleted.code, "MISSING_REQUIRED_PERMISSION") == 0)
-            clear_lab(t, http, r.json, last);
+            clear_lab(t, http, type, r.json, last);
         else
             finish_repeatable(t, http, &deleted);
         godata_reply_clear(&deleted);

@@ -542,6 +542,15 @@ static int writer_turn(struct engine *g, struct writer_run *w, int64_t now, stru
             continue;
         if (w->n_busy >= room)
             break;
+        if (x->d.step == STEP_FIND) {
+            int known = life_recall(g, w, &x->d, e);
+            if (known < 0) {
+                rc = -1;
+                break;
+            }
+            if (known && !lane_take(lanes, x->d.lane))
+                continue;
+        }
         if (x->d.step == STEP_FIND && w->conf->ops->match) {
             int m = match_delivery(g, w, x, now, e);
             rc = m < 0 ? -1 : 0;

@@ -88,6 +88,7 @@ struct engine {
     size_t frames_bytes, n_frames;
     struct control_mail *controls;  /* answered; leave after the commit */
     struct control_mail *asking;    /* the request that is being run; NULL: none, or no engine runs */
+    bool has_links, knows_links;    /* somebody linked a result once (store memory "review" "links") */
     struct question *asks;          /* review.c: requests that wait for a courier */
     uint64_t last_ask;
     struct task *answers;           /* applied in this batch; freed after the commit */
@@ -235,6 +236,8 @@ void review_drop(struct engine *g);                             /* nobody will a
 
 /* life.c: one result through its versions */
 bool life_is_elsewhere(const struct delivery *d, const struct store_target *t);     /* the step is to withdraw it at another person */
+/* 1: an earlier version of this result, of a patient described in the same words, was linked by a person: so is d, step and lane follow. 0, -1. */
+int  life_recall(struct engine *g, struct writer_run *w, struct delivery *d, struct err *e);
 /* Withdrawn at the old person, or found deleted: the next step writes it anew. */
 int  life_start_anew(struct engine *g, struct delivery *d, int64_t now, struct err *e);
 

@@ -4,6 +4,7 @@
  * A correction that leads to another person, confirmed by a person, is two durable steps and never a move: STEP_REMOVE at the old person
  * (untouched: deleted; else cleared), which leaves a tombstone under the key; then STEP_CREATE at the new one. A crash between them finds
  * either the old target (and withdraws again, which is harmless) or the tombstone (and writes).
+ * RECALL  A person linked an earlier version of this result, and this one describes its patient in the very same words: it follows that link.
  * DIAGNOSTICS log line "starts anew".
  */
 #include <stdlib.h>
@@ -40,4 +41,29 @@ int life_start_anew(struct engine *g, struct delivery *d, int64_t now, struct er
     delivery_set(&d->detail, "");
     log_event(LOG_INFO, "starts anew", log_id("msg", 'm', d->message_id), log_id("delivery", 'd', d->id));
     return 0;
+}
+
+int life_recall(struct engine *g, struct writer_run *w, struct delivery *d, struct err *e)
+{
+    struct store_target t = {.remote_id = NULL};
+    struct delivery before = {0};
+    if (!g->knows_links) {
+        g->has_links = store_get_memory(g->env.store, "review", "links", 0) > 0;
+        g->knows_links = true;
+    }
+    if (!g->has_links || d->flags & (DELIVERY_IS_LINKED | DELIVERY_IS_PERSON | DELIVERY_LINK_LOST) || !d->result_key[0])
+        return 0;
+    int rc = store_get_target(g->env.store, d->result_key, &t, e);
+    bool is_there = rc == 0 && !t.is_tombstone && t.delivery_id > 0;
+    int got = is_there ? store_get_delivery(g->env.store, t.delivery_id, &before, e) : 1;
+    bool is_linked = got == 0 && before.flags & DELIVERY_IS_LINKED && strcmp(before.person_id, t.person_id) == 0;
+    if (is_linked && strcmp(before.who, d->who) == 0 && strcmp(before.writer, d->writer) == 0) {
+        d->flags |= DELIVERY_IS_LINKED;
+        dispatch_set_person(w, d, t.person_id, t.person_type);
+    } else {
+        is_linked = false;
+    }
+    delivery_clear(&before);
+    store_target_clear(&t);
+    return rc < 0 || got < 0 ? -1 : is_linked;
 }

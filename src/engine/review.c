@@ -286,7 +286,9 @@ static char *finish_link(struct engine *g, const json_t *q, struct writer_run *w
     d.flags |= DELIVERY_IS_LINKED | DELIVERY_FORCE_PERSON;      /* whoever links knows whose it is, also against what was written before */
     d.state = DELIVERY_READY;
     dispatch_set_person(w, &d, t->found_id, t->found_type);
-    answer = put(g, q, "link", &d, e) ? failed(e->text) : done(&d);
+    g->has_links = g->knows_links = true;
+    bool is_bad = store_put_memory(g->env.store, "review", "links", 1, e) || put(g, q, "link", &d, e);
+    answer = is_bad ? failed(e->text) : done(&d);
     log_event(LOG_INFO, "linked", log_id("msg", 'm', d.message_id), log_id("delivery", 'd', d.id));
 out:
     delivery_clear(&d);

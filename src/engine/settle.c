@@ -125,7 +125,7 @@ static int apply(struct engine *g, struct writer_run *w, struct delivery *d, con
             return 0;
         }
         if (t->reason && strcmp(t->reason, "PERSON_GONE") == 0)
-            d->flags &= ~DELIVERY_IS_LINKED; /* whoever was chosen is there no more */
+            d->flags = (d->flags & ~DELIVERY_IS_LINKED) | DELIVERY_LINK_LOST; /* whoever was chosen is there no more */
         match_hold(w, d, t, now);
         (void)person_meet_no_match(g, w, d);
         return 0;

@@ -64,6 +64,7 @@ const struct delivery_remark *delivery_remark(unsigned flags, size_t i);
 #define DELIVERY_FORCE_EXISTS   0x40000u  /* EXISTS_DIFFERENT */
 #define DELIVERY_FORCE_OLD      0x80000u  /* OLD_KEY */
 #define DELIVERY_FORCE_PERSON   0x100000u /* PERSON_CHANGED */
+#define DELIVERY_LINK_LOST      0x400000u /* the person that it was linked to is gone: earlier links of this result count no more */
 #define DELIVERY_FORCE_DELETED  0x200000u /* DELETED_IN_GODATA */
 /* The DELIVERY_FORCE_… bit that gets past this reason; 0: no word of a person does. */
 unsigned delivery_force_bit(const char *reason);
