@@ -42,7 +42,8 @@ char *command_mirror(struct engine *g, enum writer_mirror what, const char *writ
         buf_addc(&b, '}');
         n++;
         if (what != WRITER_MIRROR_TELL)
-            log_event(what == WRITER_MIRROR_RELOAD ? LOG_INFO : LOG_DEBUG, "mirror asked to read again", log_word("writer", w->conf->name), log_word("how", what == WRITER_MIRROR_RELOAD ? "everything" : "changes"));
+            log_event(what == WRITER_MIRROR_RELOAD ? LOG_INFO : LOG_DEBUG, "mirror asked to read again", log_word("writer", w->conf->name),
+                      log_word("how", what == WRITER_MIRROR_RELOAD ? "everything" : "changes"));
     }
     if (writer && n == 0) {
         buf_clear(&b);
