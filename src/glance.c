@@ -167,6 +167,18 @@ static void join_writers(json_t *root)
             set(w, "requests_per_result", json_real((double)number(w, "requests") / (double)number(w, "delivered")));
 }
 
+/* Results that rules flag are counted beside the frames; they are none. */
+static void part_critical(json_t *root)
+{
+    json_t *frames = json_object_get(root, "frames"), *critical = json_array();
+    for (size_t i = json_array_size(frames); i-- > 0;)
+        if (strcmp(json_string_value(json_array_get(json_array_get(frames, i), 1)), "critical") == 0) {
+            (void)json_array_insert(critical, 0, json_array_get(frames, i));
+            (void)json_array_remove(frames, i);
+        }
+    set(root, "critical", critical);
+}
+
 json_t *glance_load(const struct config *conf, struct store_reader *r, const char *live, struct err *e)
 {
     static const struct { enum store_sum sum; const char *name; } sums[] = {{SUM_FRAMES, "frames"}, {SUM_DELIVERIES, "deliveries"}, {SUM_ACCOUNTS, "accounts"}};
@@ -190,6 +202,7 @@ json_t *glance_load(const struct config *conf, struct store_reader *r, const cha
         if (r && store_sum(r, sums[i].sum, on_sum, &g, e))
             goto bad;
     }
+    part_critical(g.root);
     join_writers(g.root);
     return g.root;
 bad:
@@ -341,6 +354,7 @@ void glance_text(const json_t *glance, struct buf *b)
     channels_text(glance, b);
     writers_text(glance, b);
     triples_text(json_object_get(glance, "frames"), "frames, all there were", b);
+    triples_text(json_object_get(glance, "critical"), "results that a rule flags", b);
     triples_text(json_object_get(glance, "deliveries"), "observations, by state and reason", b);
     triples_text(json_object_get(glance, "accounts"), "observations that need no delivery", b);
 }
@@ -411,6 +425,8 @@ void glance_metrics(const json_t *glance, struct buf *b)
     per_channel(glance, "last_frame_seconds", "last_us", 1e6, b);
     metric(b, "frames_total", "counter", "frames by channel and what became of them");
     triples_metric(json_object_get(glance, "frames"), "frames_total", "channel", "what", b);
+    metric(b, "flagged_total", "counter", "results that a rule flags, by channel and flag");
+    triples_metric(json_object_get(glance, "critical"), "flagged_total", "channel", "flag", b);
     metric(b, "observations", "gauge", "observations by state and reason of their delivery, erased ones included");
     triples_metric(json_object_get(glance, "deliveries"), "observations", "state", "reason", b);
     metric(b, "queue", "gauge", "deliveries that are not finished");

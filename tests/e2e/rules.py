@@ -310,6 +310,9 @@ def test_remarks_are_seen():
         text = r.verb('show', 'm1')[1]
         expect('remark     critical: ' in text and 'remark     W_DATE_ORDER: ' in text, 'show', text)
         expect(r.json('show', 'd1')['remarks'] == ['critical', 'W_DATE_ORDER'], 'json')
+        expect(r.json('status')['critical'] == [['lab', 'critical', 1]], 'status')
+        expect('labrelay_flagged_total{channel="lab",flag="critical"} 1' in r.verb('status', '--metrics')[1], 'metric')
+        expect(r.json('verify')['balanced'], 'the sums')
         log = open(r.log_path).read()
         expect('remark=critical' in log and 'remark=W_DATE_ORDER' in log and 'Okello' not in log, 'log', r.log_tail())
         expect('CRITICAL: call' in lab_of(r)[0]['notes'], 'notes')

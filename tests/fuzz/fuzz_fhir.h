@@ -25,6 +25,9 @@ static void must(bool ok, const char *what)
     abort();
 }
 
+static const char *const fuzz_places[] = {"Patient.extension('http://x').valueString", "Patient.name.given[1]", "Observation.component.where(code.coding.code = '1').valueString",
+                                          "Specimen.type.coding.where(system='s')[0].code", "Device.extension('u').extension('v').valueCode", "Bundle.entry.fullUrl"};
+
 static void check_message(const struct parsed *m)
 {
     unsigned sum = 0;
@@ -34,6 +37,15 @@ static void check_message(const struct parsed *m)
         struct buf b;
         for (size_t k = 0; k < r->n; k++)
             sum += r->observations[k].parts;
+        for (size_t k = 0; k < sizeof fuzz_places / sizeof fuzz_places[0] && r->fhir_field; k++) {
+            struct rec_fhir_path p;
+            const char *why;
+            size_t at;
+            unsigned budget = 20000;
+            must(rec_fhir_parse(span_of(fuzz_places[k]), &p, &at, &why), "the place compiles");
+            struct span found = r->fhir_field(r->source, r, r->n ? &r->observations[0] : NULL, &p, &budget);
+            must(text_utf8_valid(found), "a place is UTF-8");
+        }
         buf_init(&b, (size_t)8 << 20);
         record_format(r, &b);
         must(b.is_full || text_utf8_valid(buf_span(&b)), "the record as JSON is UTF-8");
