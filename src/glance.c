@@ -153,7 +153,7 @@ static int64_t file_bytes(const char *path, const char *suffix)
 /* What the engine says of a writer goes beside what the store says of it. */
 static void join_writers(json_t *root)
 {
-    static const char *const keys[] = {"mode", "reason", "detail", "until_us", "busy", "delivered", "requests", "permissions_missing"};
+    static const char *const keys[] = {"mode", "reason", "detail", "until_us", "busy", "delivered", "requests", "mirror", "permissions_missing"};
     json_t *w, *v;
     size_t i;
     json_array_foreach(json_object_get(json_object_get(root, "engine"), "writers"), i, v) {
@@ -309,6 +309,16 @@ static void channels_text(const json_t *glance, struct buf *b)
     }
 }
 
+static void mirror_text(const json_t *m, int64_t now_us, struct buf *b)
+{
+    char age[24];
+    if (!m)
+        return;
+    glance_age(number(m, "seen_us"), now_us, age, sizeof age);
+    buf_addf(b, "  mirror: %" PRId64 " cases, %" PRId64 " contacts, %" PRId64 " lab results%s; changes read %s ago\n", number(m, "cases"), number(m, "contacts"),
+             number(m, "lab_results"), json_is_true(json_object_get(m, "loaded")) ? "" : " so far", age);
+}
+
 static void writers_text(const json_t *glance, struct buf *b)
 {
     json_t *v;
@@ -329,6 +339,7 @@ static void writers_text(const json_t *glance, struct buf *b)
             buf_addf(b, "  the account lacks permissions: %.400s\n", word(v, "permissions_missing"));
         if (json_object_get(v, "requests_per_result"))
             buf_addf(b, "  %.3f requests for each delivered result since the start\n", json_real_value(json_object_get(v, "requests_per_result")));
+        mirror_text(json_object_get(v, "mirror"), number(glance, "now_us"), b);
         paused_text(v, b);
     }
 }

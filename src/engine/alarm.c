@@ -21,6 +21,7 @@
 #define LOOK_US 5000000LL           /* how often the store is asked for queue and holds */
 #define LOOK_COST 50                /* and at most one part in so many of the engine's time */
 #define EVENT_US 60000000LL
+#define MIRROR_OLD_US 60000000LL
 #define RETELL_US 900000000LL
 #define ROWS_MAX 500
 
@@ -40,6 +41,7 @@ struct alarms {
     struct alarm_post *post, *ending;   /* ending: of the configuration before */
     int64_t look_us;                /* monotonic: the next look into the store */
     int64_t *down_us;               /* per writer: does not write since then; 0: it writes */
+    int64_t *old_us;                /* per writer: its mirror is old since then (a pause or a jump of the clock is over within a minute) */
     struct { int64_t count, oldest_us; int64_t oldest_own_us; char reason[32]; } held;  /* of the writer that is looked at */
     const struct writer_conf *writer;
     int64_t now;
@@ -272,6 +274,33 @@ static void look_at_names(struct engine *g)
     }
 }
 
+/* A mirror whose changes are not read any more: people are missed although the writer writes. */
+static void look_at_mirrors(struct engine *g)
+{
+    char detail[120];
+    for (size_t i = 0; i < g->n_writers; i++) {
+        struct writer_run *w = &g->writers[i];
+        struct err e = ERR_INIT;
+        struct buf b;
+        if (!w->conf->ops->mirror)
+            continue;
+        buf_init(&b, (size_t)1 << 16);
+        buf_addc(&b, '{');
+        int rc = w->conf->ops->mirror(w->w, WRITER_MIRROR_TELL, g->alarms->now, &b, &e);
+        buf_addc(&b, '}');
+        json_t *m = rc == 0 ? json_loads(b.p, 0, NULL) : NULL;
+        int64_t seen = json_integer_value(json_object_get(m, "seen_us")), age = seen > 0 ? (g->alarms->now - seen) / 1000000 : 0;
+        bool is_paused = g->watch->writers_paused[i] || g->alarms->down_us[i];
+        (void)snprintf(detail, sizeof detail, "changes at the other side were read %" PRId64 " min ago", age / 60);
+        bool is_old = m && !is_paused && g->conf->alarm.writer_down_us && age * 1000000 >= g->conf->alarm.writer_down_us;
+        int64_t *since = &g->alarms->old_us[i];
+        *since = !is_old ? 0 : *since ? *since : g->alarms->now;
+        alarm_set(g, "mirror-old", w->conf->name, is_old && (alarm_is_up(g, "mirror-old", w->conf->name) || g->alarms->now - *since >= MIRROR_OLD_US), age, detail);
+        json_decref(m);
+        buf_clear(&b);
+    }
+}
+
 static int put(struct engine *g, const struct row *r, struct err *e)
 {
     struct store_alarm s = {r->kind, r->subject, r->raised_us, r->cleared_us, r->said_us, r->n, r->detail};
@@ -333,6 +362,7 @@ int alarm_idle(struct engine *g, struct err *e)
                 return -1;
         if (look_at_queue(g, NULL, "no-writer", e))
             return -1;
+        look_at_mirrors(g);
         int64_t took = clock_mono_us() - mono;
         a->look_us = mono + (took * LOOK_COST > LOOK_US ? took * LOOK_COST : LOOK_US);
     }
@@ -419,6 +449,7 @@ int alarm_open(struct engine *g, struct err *e)
 {
     g->alarms = xcalloc(1, sizeof *g->alarms);
     g->alarms->down_us = xcalloc(g->conf->n_writers + 1, sizeof *g->alarms->down_us);
+    g->alarms->old_us = xcalloc(g->conf->n_writers + 1, sizeof *g->alarms->old_us);
     g->alarms->post = alarm_post_open(&g->conf->alarm, g->conf->node, g->env.inbox);
     return store_list_alarms((struct store_at){.q = g->env.store}, take_row, g, e);
 }
@@ -427,7 +458,9 @@ void alarm_reload(struct engine *g)
 {
     struct alarms *a = g->alarms;
     free(a->down_us);
+    free(a->old_us);
     a->down_us = xcalloc(g->conf->n_writers + 1, sizeof *a->down_us);
+    a->old_us = xcalloc(g->conf->n_writers + 1, sizeof *a->old_us);
     if (a->ending || alarm_post_says(a->post, &g->conf->alarm, g->conf->node))
         return;                     /* one is still ending: alarm_idle() looks again */
     alarm_post_end(a->post);
@@ -450,6 +483,7 @@ void alarm_close(struct engine *g)
     while (g->alarms->first)
         drop(g->alarms, g->alarms->first);
     free(g->alarms->down_us);
+    free(g->alarms->old_us);
     free(g->alarms);
     g->alarms = NULL;
 }

@@ -4,7 +4,7 @@
  * A state alarm (kind, subject) is up while its condition holds; the all-clear comes when the condition was false for `settle`. Both are rows
  * of the store (store_watch.h): a restart neither repeats an alarm nor loses an all-clear that nobody was told. An event alarm has no state:
  * events of a kind within EVENT_US are said together.
- * Kinds: silence, queue-age, writer-down, held-count, held-age, disk-low, store-refuses; events: withdrawn, withdrawal-held, critical, parts-missing.
+ * Kinds: silence, queue-age, writer-down, mirror-old, held-count, held-age, disk-low, store-refuses; events: withdrawn, withdrawal-held, critical, parts-missing.
  * No patient data: subjects are names of the configuration, details are words, figures and ids.
  */
 #ifndef LABRELAY_ENGINE_ALARM_H

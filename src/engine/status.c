@@ -24,6 +24,23 @@ static const char *mode_name(enum writer_mode m)
     return "?";
 }
 
+/* What it has read of the people at the other side, when it keeps a mirror. */
+static void tell_mirror(const struct writer_run *w, struct buf *b)
+{
+    struct err e = ERR_INIT;
+    struct buf m;
+    if (!w->conf->ops->mirror)
+        return;
+    buf_init(&m, ANSWER_MAX_BYTES);
+    buf_addc(&m, '{');
+    if (w->conf->ops->mirror(w->w, WRITER_MIRROR_TELL, clock_now_us(), &m, &e) == 0) {
+        buf_addc(&m, '}');
+        buf_json_key(b, "mirror");
+        buf_add_span(b, buf_span(&m));
+    }
+    buf_clear(&m);
+}
+
 char *status_answer(struct engine *g)
 {
     struct buf b;
@@ -61,6 +78,7 @@ char *status_answer(struct engine *g)
         buf_json_kint(&b, "active", (int64_t)w->n_active);
         buf_json_kint(&b, "busy", (int64_t)w->n_busy);
         buf_json_kint(&b, "delivered", w->delivered);
+        tell_mirror(w, &b);
         buf_json_kint(&b, "requests", w->requests);
         buf_addc(&b, '}');
     }

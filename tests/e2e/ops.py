@@ -65,6 +65,7 @@ def test_status_tells_channels_queues_and_trouble():
         expect(abs(w['requests_per_result'] - w['requests'] / w['delivered']) < 0.001, 'requests', w)
         expect(s['held'] == [{'writer': 'godata', 'reason': 'NO_MATCH', 'n': 1, 'oldest_us': w['oldest_held_us']}], 'held', s['held'])
         expect(s['alarms'] == [] and s['store']['disk_free_percent'] > 0 and s['engine']['config_number'] == 1, 'the rest', s)
+        until(lambda: ' 1 cases, 0 contacts, ' in r.verb('status', check=False)[1], 'the mirror')
         rc, out, _ = r.verb('status')
         expect(rc == 0 and max(len(line) for line in out.split('\n')) <= 100, 'lines of at most 100 columns', out)
         r.verb('pause', '--by', 'tester', '--writer', 'godata')
