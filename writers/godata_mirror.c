@@ -58,6 +58,8 @@ void godata_mirror_close(struct godata_mirror *m)
     free(m->outbreak);
     free(m->owner);
     free(m->user);
+    for (size_t i = 0; i < m->n_changed; i++)
+        free(m->changed[i]);
     free(m);
 }
 
@@ -310,6 +312,8 @@ static int put_person(struct godata_mirror *m, const struct godata_person *p, st
     bool is_changed = !is_kept || kept_hash != row->hash || !godata_people_find(m->people, p->id);
     if (m->store)
         rc = store_mirror_put(m->store, STORE_MIRROR_PEOPLE, m->writer, row, e);
+    if (rc == 0 && is_kept && kept_hash != row->hash && m->n_changed < MIRROR_CHANGED_MAX)
+        m->changed[m->n_changed++] = xstrndup(p->id.p, p->id.n);
     if (rc == 0 && is_changed) {
         people_put(m, p);
         m->changes++;
@@ -350,6 +354,11 @@ int godata_mirror_put_person(struct godata_mirror *m, const json_t *person, cons
         rc = store_mirror_get(m->store, STORE_MIRROR_PEOPLE, m->writer, row.id, &kept, e);
     /* No stamps: an answer to a write leaves the visualId out, so the next list must be looked at in any case. */
     return rc < 0 ? -1 : put_person(m, &r.person, &row, rc == 0, kept.hash, e);
+}
+
+char *godata_mirror_take_changed(struct godata_mirror *m)
+{
+    return m->n_changed ? m->changed[--m->n_changed] : NULL;
 }
 
 /* ---- lab results ---- */

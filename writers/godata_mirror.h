@@ -47,6 +47,8 @@ int  godata_mirror_drop_lab(struct godata_mirror *m, struct span id, struct err 
 /* One just created or read directly, as Go.Data shows it. type: case, contact, contact-of-contact. */
 int  godata_mirror_put_person(struct godata_mirror *m, const json_t *person, const char *type, struct err *e);
 /* Counts up whenever a person or somebody else's lab result was added, changed or dropped: when it moved, parked results are matched again. */
+/* The id of a person who is not as the mirror knew them, each once, or NULL; to be freed. 1,024 of one page at most. */
+char *godata_mirror_take_changed(struct godata_mirror *m);
 uint64_t godata_mirror_changes(const struct godata_mirror *m);
 
 /* ---- pages: the session asks for the next one to read, a courier reads it, the session hands back the rows ---- */

@@ -9,6 +9,7 @@
 
 #define SECOND_US INT64_C(1000000)
 #define MARKS 32
+#define MIRROR_CHANGED_MAX 1024
 
 enum page_kind { PAGE_NONE, PAGE_TOP, PAGE_SWEEP, PAGE_ROUND };
 
@@ -42,6 +43,8 @@ struct godata_mirror {
     struct godata_people *people;
     int64_t of_type[GODATA_PERSON_TYPES], labs;
     uint64_t changes, rollbacks;
+    char *changed[MIRROR_CHANGED_MAX];          /* persons who are not as they were; taken by godata_mirror_take_changed() */
+    size_t n_changed;
     char *outbreak, *owner, *user;              /* outbreak NULL: not known yet; owner: whose rows are in memory */
     bool shows_contacts;
     bool is_confirmed;                          /* owner is the outbreak that the server named in this process */

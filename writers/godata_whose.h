@@ -8,6 +8,8 @@
 
 #include "godata_person.h"
 
+struct store;
+
 #define GODATA_SAMPLE_PERSONS_MAX 16
 #define GODATA_WHOSE_ROOMS (GODATA_KEYS_MAX + GODATA_SAMPLE_PERSONS_MAX)
 
@@ -35,6 +37,8 @@ void godata_whose_match(struct writer *w, const struct delivery *d, enum match_d
 bool godata_whose_must_look(struct writer *w, const struct delivery *d, int64_t since_us, int64_t now_us);
 /* A step that was carried out: the mirror shows it before any poll does. */
 void godata_whose_written(struct writer *w, const struct task *t);
+/* godata_doubt.c: people whom the last page showed changed: what was written to them is compared again. q NULL: nothing is known of it. */
+void godata_doubt_look(struct writer *w, struct store *q, int64_t now_us);
 uint64_t godata_whose_changes(const struct writer *w);
 extern const char *const godata_whose_reasons[];
 #endif

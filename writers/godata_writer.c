@@ -58,6 +58,12 @@ static void perform(struct task *t, struct http_client *http)
     }
 }
 
+static struct task *chore(struct writer *w, int64_t now_us, int64_t *next_us)
+{
+    godata_doubt_look(w, godata_session_store(w), now_us);
+    return godata_next_chore(w, now_us, next_us);
+}
+
 static void settle(struct writer *w, struct task *t, int64_t now_us)
 {
     godata_settle(w, t, now_us);
@@ -72,7 +78,7 @@ const struct writer_ops godata_writer = {
     .build = godata_build,
     .build_person = godata_case_build,
     .check_person = godata_options_check_person,
-    .chore = godata_next_chore,
+    .chore = chore,
     .status = godata_status,
     .arm = godata_arm,
     .perform = perform,

@@ -59,6 +59,7 @@ const struct reason reasons[] = {
     {"FILE_REFUSED", "Go.Data does not take the report's attachment"},
     {"OLD_KEY", "the same result was written more than 60 days ago"},
     {"VERSION_TIE", "two different versions carry the same time and status"},
+    {"MATCH_CONTRADICTED", "this result was written to a person who was changed in Go.Data since, so that it may not be theirs: look, and dismiss this note"},
     {"PERSON_CHANGED", "the correction leads to another person than the result it corrects"},
     {"ERASED", "erased with all of this person's messages, on request"},
     {"REPLAY_DIFFERS", "it was run again and would differ now from what was delivered: release --anyway writes it, dismiss leaves what stands"},

@@ -92,6 +92,8 @@ struct store_target {                   /* what stands in Go.Data under a result
     bool is_tombstone;                  /* withdrawn or deleted */
 };
 int  store_get_target(struct store *q, const char *result_key, struct store_target *out, struct err *e);    /* 0 found, 1 none */
+/* The target whose key begins with K (8 hex) and that stands with this person, tombstones left out. 0 found (caller clears), 1 none. */
+int  store_find_target(struct store *q, const char *k, const char *person_id, struct store_target *out, struct err *e);
 int  store_put_target(struct store *q, const struct store_target *t, struct err *e);
 void store_target_clear(struct store_target *t);
 

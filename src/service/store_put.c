@@ -476,21 +476,10 @@ int store_count(struct store *q, const char *channel, const char *what, int64_t 
 
 /* ---- targets ---- */
 
-int store_get_target(struct store *q, const char *result_key, struct store_target *out, struct err *e)
+/* The row that s stands on, reset after it. */
+static int target_from_row(struct store *q, sqlite3_stmt *s, const char *result_key, struct store_target *out, struct err *e)
 {
-    unsigned char key[32];
-    const char *type;
-    sqlite3_stmt *s = get_stmt(q, ST_GET_TARGET, e);
-    int rc;
-    *out = (struct store_target){0};
-    if (!s)
-        return -1;
-    bind_int(s, 1, key_number(result_key));
-    bind_key(s, 2, result_key, key);
-    rc = db_row(&q->d, s, "cannot read the target", e);
-    if (rc != 1)
-        return rc < 0 ? -1 : 1;
-    type = word_get(&q->d, sqlite3_column_int64(s, 3), e);
+    const char *type = word_get(&q->d, sqlite3_column_int64(s, 3), e);
     if (type) {
         size_t n = strnlen(result_key, sizeof out->result_key - 1);
         memcpy(out->result_key, result_key, n);
@@ -507,6 +496,47 @@ int store_get_target(struct store *q, const char *result_key, struct store_targe
     }
     (void)sqlite3_reset(s);
     return type ? 0 : -1;
+}
+
+int store_get_target(struct store *q, const char *result_key, struct store_target *out, struct err *e)
+{
+    unsigned char key[32];
+    sqlite3_stmt *s = get_stmt(q, ST_GET_TARGET, e);
+    int rc;
+    *out = (struct store_target){0};
+    if (!s)
+        return -1;
+    bind_int(s, 1, key_number(result_key));
+    bind_key(s, 2, result_key, key);
+    rc = db_row(&q->d, s, "cannot read the target", e);
+    return rc == 1 ? target_from_row(q, s, result_key, out, e) : rc < 0 ? -1 : 1;
+}
+
+int store_find_target(struct store *q, const char *k, const char *person_id, struct store_target *out, struct err *e)
+{
+    char low[65], high[65];
+    sqlite3_stmt *s = get_stmt(q, ST_FIND_TARGET, e);
+    int rc;
+    *out = (struct store_target){0};
+    if (!s)
+        return -1;
+    if (strlen(k) != 8)
+        return 1;
+    memset(low, '0', 64);
+    memset(high, 'f', 64);
+    memcpy(low, k, 8);
+    memcpy(high, k, 8);
+    low[64] = high[64] = '\0';
+    bind_int(s, 1, key_number(low));
+    bind_int(s, 2, key_number(high));
+    bind_text(s, 3, person_id);
+    rc = db_row(&q->d, s, "cannot look for a target", e);
+    if (rc != 1)
+        return rc < 0 ? -1 : 1;
+    char *key = column_key(s, 10);
+    rc = target_from_row(q, s, key, out, e);
+    free(key);
+    return rc;
 }
 
 int store_put_target(struct store *q, const struct store_target *t, struct err *e)

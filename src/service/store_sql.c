@@ -50,6 +50,8 @@ static const char *const sql[STORE_STMTS] = {
     [ST_ACCOUNT] = "INSERT INTO account(message,fate,reason,n) VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET n=n+excluded.n",
     [ST_COUNT] = "INSERT INTO counter(channel,what,n) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET n=n+excluded.n",
     [ST_GET_TARGET] = "SELECT id,remote_id,person_id,person_type,body,issued_us,written_us,delivery,rank,tombstone FROM target WHERE key8=?1 AND key=?2",
+    [ST_FIND_TARGET] = "SELECT id,remote_id,person_id,person_type,body,issued_us,written_us,delivery,rank,tombstone,key FROM target"
+                       " WHERE key8 BETWEEN ?1 AND ?2 AND person_id=?3 AND tombstone=0 LIMIT 1",
     [ST_ADD_TARGET] = "INSERT INTO target(key8,key,remote_id,person_id,person_type,body,issued_us,written_us,delivery,rank,tombstone)"
                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
     [ST_UPDATE_TARGET] = "UPDATE target SET remote_id=?3,person_id=?4,person_type=?5,body=?6,issued_us=?7,written_us=?8,delivery=?9,rank=?10,tombstone=?11"

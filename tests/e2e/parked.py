@@ -156,6 +156,44 @@ def test_a_corrected_case_ends_a_conflict():
         expect([lab['personId'] for lab in r.sandbox.lab_results()] == [i], 'its own case')
 
 
+def test_a_changed_person_is_doubted():
+    """DESIGN rule 3: what Go.Data says later contradicts a delivered match: a note for a person, and nothing is written."""
+    with_writer(WRITER)
+    p = person(11)
+    with rig.Rig(seed=SEED) as r:
+        r.sandbox.login()
+        i = case(r, p, 'ID0011')
+        r.verb('mirror', 'refresh', 'godata')
+        r.send(oru('S11', p, 'ID0011'))
+        settled(r, {'delivered': 1})
+        before = r.sandbox.lab_results()
+        put = lambda body: (r.sandbox.login(), r.sandbox.call('PUT', '/outbreaks/%s/cases/%s' % (r.sandbox.outbreak, i), body, r.sandbox.token))
+        r.verb('mirror', 'refresh', 'godata')
+        time.sleep(2)
+        put({'occupation': 'LNG_REFERENCE_DATA_CATEGORY_OCCUPATION_FARMER'})       # says nothing about who it is
+        r.verb('mirror', 'refresh', 'godata')
+        time.sleep(3)
+        settled(r, {'delivered': 1})
+        put({'dob': '1931-05-06T00:00:00.000Z', 'firstName': 'Somebody', 'lastName': 'Else'})
+        r.verb('mirror', 'refresh', 'godata')
+        end = time.monotonic() + 40
+        while not r.json('held', 'list') and time.monotonic() < end:
+            time.sleep(0.2)
+        held = r.json('held', 'list')
+        expect([d['reason'] for d in held] == ['MATCH_CONTRADICTED'], 'a note', held)
+        d = r.json('held', 'show', 'd%d' % held[0]['id'])
+        expect('1931-05-06' in d['detail']['why'] and p['dob'] in d['detail']['why'], 'both dates', d)
+        put({'firstName': 'Nobody'})
+        r.verb('mirror', 'refresh', 'godata')
+        time.sleep(3)
+        expect(len(r.json('held', 'list')) == 1, 'one note is enough')
+        expect(r.verb('held', 'release', 'd%d' % held[0]['id'], '--by', 'test', check=False)[0] != 0, 'there is nothing to release')
+        r.verb('held', 'dismiss', 'd%d' % held[0]['id'], '--by', 'test', '--reason', 'asked the district')
+        same = ('id', 'personId', 'result', 'updatedAt')
+        expect([[x[k] for k in same] for x in r.sandbox.lab_results()] == [[x[k] for k in same] for x in before], 'nothing was written')
+        expect(r.verb('verify', check=False)[0] == 0, 'verify')
+
+
 def main():
     tests = [(n, f) for n, f in globals().items() if n.startswith('test_')]
     failed = 0
