@@ -127,7 +127,7 @@ def test_a_cap_erases_what_is_finished_and_nothing_else():
             r.sandbox.stop()
             until(lambda: r.json('status')['engine']['store_is_full'], SECONDS, 'the cap was never reached', lambda: total(loads) // MB)
             time.sleep(2)
-            expect('kind=store-refuses' in open(r.log_path).read(), 'no alarm', r.log_tail(5))
+            until(lambda: 'kind=store-refuses' in open(r.log_path).read(), 30, 'no alarm', lambda: r.log_tail(5))
             n, size = len(acked(loads)), r.size()
             refused = sum(len(x.others) for x in loads)
             time.sleep(3)
