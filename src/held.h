@@ -25,6 +25,7 @@ enum held_action { HELD_NOTHING, HELD_RELEASE, HELD_DISMISS, HELD_LINK, HELD_CRE
 struct held_decision {
     enum held_action action;
     bool is_anyway;
+    bool is_impatient;                  /* Go.Data was not to be had just before: ask once */
     bool is_check;                      /* only ask whether it would be done */
     int64_t id;
     const char *person;                 /* LINK: visualId or Go.Data id; CREATE: "case" or "contact" */

@@ -65,7 +65,7 @@ int held_decide(const struct config *conf, const struct held_decision *x, struct
     int rc = -1;
     buf_init(&q, CONTROL_MAX_BYTES);
     add_request(x, &q);
-    for (int tries = 0; tries < TRIES; tries++) {
+    for (int tries = 0; tries < (x->is_impatient ? 1 : TRIES); tries++) {
         buf_reset(answer);
         if (q.is_full)
             rc = err_set(e, ERR_LIMIT, "held", "the request is longer than %zu bytes", CONTROL_MAX_BYTES);
@@ -74,7 +74,7 @@ int held_decide(const struct config *conf, const struct held_decision *x, struct
         char *code = rc == 0 ? word_of(answer, "code") : NULL;
         bool is_early = code && (strcmp(code, "NOT_READY") == 0 || strcmp(code, "TOKEN") == 0);
         free(code);
-        if (!is_early)
+        if (!is_early || x->is_impatient)
             break;
         (void)nanosleep(&pause, NULL);
     }

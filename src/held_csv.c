@@ -172,6 +172,7 @@ struct sheet {
     size_t errors;
     struct buf report;                  /* JSON array members, or lines */
     bool is_json;
+    bool is_away;                       /* Go.Data could not be asked: the rows behind do not wait for it again */
 };
 
 static void report(struct sheet *s, unsigned line, const char *column, const char *id, const char *text)
@@ -373,8 +374,10 @@ static void decide_row(struct sheet *s, const struct config *conf, struct row *w
     buf_init(&a, CONTROL_MAX_BYTES);
     w->x.by = by;
     w->x.is_check = is_check;
+    w->x.is_impatient = s->is_away;
     int rc = held_decide(conf, &w->x, &a, &e);
     char *error = rc > 0 ? held_error(&a) : NULL;
+    s->is_away = s->is_away || (error && strstr(error, "cannot be asked"));
     if (rc)
         bad(s, w, w->x.action == HELD_LINK ? COLUMN_PERSON : COLUMN_DECISION, rc < 0 ? e.text : error ? error : "refused");
     else if (!is_check)
