@@ -19,6 +19,7 @@
 #define SUM_US (INT64_C(30) * 1000000)          /* every row is counted: about 0.5 s for a million */
 #define SNAPSHOT_US (INT64_C(600) * 1000000)
 #define FEW_OPEN 20000
+#define MANY_HELD 200000    /* listed from the index alone */
 #define SLICE 32            /* messages of one snapshot in store_each_message */
 
 static int is_late(void *ctx)
@@ -387,7 +388,7 @@ static int span_of_open(struct store_reader *r, bool is_held, bool *is_few, int6
         return -1;
     bind_int(s, 1, -1);
     rc = db_row(&r->d, s, "cannot list deliveries", e);
-    *is_few = rc == 1 && sqlite3_column_int64(s, 0) <= FEW_OPEN;
+    *is_few = rc == 1 && sqlite3_column_int64(s, 0) <= (is_held ? MANY_HELD : FEW_OPEN);
     if (rc == 1 && !*is_few && sqlite3_column_int64(s, 1) - 1 > *after_id)
         *after_id = sqlite3_column_int64(s, 1) - 1;
     (void)sqlite3_reset(s);

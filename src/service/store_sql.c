@@ -140,12 +140,13 @@ static const char *const sql[STORE_STMTS] = {
     [ST_LIST_DELIVERIES] = "SELECT " DELIVERY_COLUMNS DELIVERY_FROM
                            "WHERE d.id>?1 AND (?2<0 OR d.state=?2) AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
                            " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
-    [ST_LIST_DUE] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_due LEFT JOIN delivery_text t ON t.id=d.id "
-                    "WHERE d.state<3 AND d.state=?2 AND d.id>?1 AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
-                    " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
-    [ST_LIST_HELD] = "SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_held LEFT JOIN delivery_text t ON t.id=d.id "
-                     "WHERE d.state=3 AND d.state=?2 AND d.id>?1 AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4)"
-                     " AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5) ORDER BY d.id LIMIT ?6",
+    /* The ids first: what is sorted is small, and of held ones writer and reason stand in the index. */
+    [ST_LIST_DUE] = "SELECT " DELIVERY_COLUMNS " FROM (SELECT d.id AS i FROM delivery d INDEXED BY delivery_due WHERE d.state<3 AND d.state=?2 AND d.id>?1"
+                    " AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4) AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5)"
+                    " ORDER BY d.id LIMIT ?6) JOIN delivery d ON d.id=i LEFT JOIN delivery_text t ON t.id=d.id ORDER BY d.id",
+    [ST_LIST_HELD] = "SELECT " DELIVERY_COLUMNS " FROM (SELECT d.id AS i FROM delivery d INDEXED BY delivery_held WHERE d.state=3 AND d.id>?1"
+                     " AND (?3<0 OR d.writer=?3) AND (?4<0 OR d.reason=?4) AND (?5<0 OR (SELECT m.channel FROM message m WHERE m.id=d.message)=?5)"
+                     " ORDER BY d.id LIMIT ?6) JOIN delivery d ON d.id=i LEFT JOIN delivery_text t ON t.id=d.id ORDER BY d.id",
     [ST_SPAN_DUE] = "SELECT count(*),min(id) FROM (SELECT id FROM delivery INDEXED BY delivery_due WHERE state<3 LIMIT ?1)",
     [ST_SPAN_HELD] = "SELECT count(*),min(id) FROM (SELECT id FROM delivery INDEXED BY delivery_held WHERE state=3 LIMIT ?1)",
     [ST_LIST_MESSAGES] = "SELECT id,received_us,config,channel,control_id,kind,peer,reason,state,observations,raw_n FROM message"
