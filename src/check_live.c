@@ -32,6 +32,7 @@
 struct compare {
     const struct writer_conf *wc;
     json_t *codes;                      /* id -> active */
+    json_t *questions;                  /* variable -> type; NULL: not known */
     struct diag *d;
     json_t *seen;                       /* "prefix code": how often it was found missing */
     size_t compared, wrong;
@@ -80,9 +81,34 @@ static struct diag_place place_of(const struct compare *x, const struct rule_cod
     return at;
 }
 
+static void compare_question(struct compare *x, struct span variable, struct diag_place at, bool is_upload)
+{
+    const char *names[256], *key, *type;
+    char word[128], hint[160];
+    size_t n = 0;
+    json_t *v;
+    if (!x->questions)
+        return;
+    (void)snprintf(word, sizeof word, "%.*s", SPAN_ARG(variable));
+    x->compared++;
+    type = json_string_value(json_object_get(x->questions, word));
+    if (type && (!is_upload || strcmp(type, "FILE_UPLOAD") == 0))
+        return;
+    x->wrong++;
+    json_object_foreach(x->questions, key, v)
+        if (n < 256 && (!is_upload || strcmp(json_string_value(v), "FILE_UPLOAD") == 0))
+            names[n++] = key;
+    diag_add(x->d, DIAG_ERROR, at, diag_guess(variable, names, n, hint, sizeof hint), type ? "the question \"%s\" of the lab result form of %s takes no file"
+             : "there is no question \"%s\" in the lab result form of %s", word, x->wc->name);
+}
+
 static void compare_code(void *ctx, const struct rule_code *c)
 {
     struct compare *x = ctx;
+    if (!c->prefix) {
+        compare_question(x, c->code, place_of(x, c), false);
+        return;
+    }
     size_t skip = strlen(c->prefix);
     char id[256], key[288], hint[160] = "";
     bool is_whole = span_starts(c->code, c->prefix);
@@ -232,7 +258,7 @@ static void judge_account(const struct writer_conf *wc, const json_t *known, str
 static int judge(const struct config *conf, const struct writer_conf *wc, json_t *known, struct diag *d, struct buf *b)
 {
     const char *state = json_string_value(json_object_get(known, "state")), *detail = json_string_value(json_object_get(known, "detail"));
-    struct compare x = {.wc = wc, .codes = json_object_get(known, "codes"), .d = d, .seen = json_object()};
+    struct compare x = {.wc = wc, .codes = json_object_get(known, "codes"), .questions = json_object_get(known, "questions"), .d = d, .seen = json_object()};
     bool is_ready = state && strcmp(state, "ready") == 0;
     if (!is_ready && !(state && strcmp(state, "WRONG_OUTBREAK") == 0))
         diag_add(d, DIAG_ERROR, wc->at, NULL, "%s: %s (%s%s%s)", wc->name, state_text(state ? state : ""), state ? state : "", detail && detail[0] ? ": " : "",
@@ -241,6 +267,9 @@ static int judge(const struct config *conf, const struct writer_conf *wc, json_t
     judge_documents(wc, known, d);
     if (x.codes)
         rule_codes(conf->rules, wc->name, compare_code, &x);
+    const struct godata_options *o = wc->options;
+    if (strcmp(wc->ops->name, "godata") == 0 && o->attachments.variable)
+        compare_question(&x, span_of(o->attachments.variable), wc->at, true);
     buf_addf(b, "%s: %s", wc->name, is_ready ? "ready" : state ? state : "?");
     if (json_object_get(known, "outbreak_id"))
         buf_addf(b, ", outbreak %s", json_string_value(json_object_get(known, "outbreak_id")));

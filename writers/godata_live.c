@@ -79,6 +79,8 @@ static bool find_outbreak(struct live *l)
         put(l, "detail", "");
     } else {
         put(l, "outbreak_id", a->outbreak_id);
+        if (n->questions)
+            (void)json_object_set(l->out, "questions", n->questions);
     }
     next(l);
     return a->outbreak_id != NULL;
@@ -186,6 +188,8 @@ char *godata_tell(const struct writer *w, unsigned needs)
     (void)json_object_set_new(out, "detail", json_string(s.detail));
     if (codes)
         (void)json_object_set(out, "codes", codes);
+    if (godata_session_questions(w))
+        (void)json_object_set(out, "questions", godata_session_questions(w));
     tell_documents(out, godata_session_options((struct writer *)(uintptr_t)w), codes);
     if (godata_session_outbreak(w)) {
         (void)json_object_set_new(out, "outbreak_id", json_string(godata_session_outbreak(w)));

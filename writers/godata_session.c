@@ -788,6 +788,7 @@ const struct godata_options *godata_session_options(const struct writer *w) { re
 int64_t godata_session_ready_us(const struct writer *w) { return w->ready_us; }
 bool godata_session_shows_contacts(const struct writer *w) { return w->is_contact_results_active || w->o->contact_results; }
 bool godata_session_mirrors_contacts(const struct writer *w) { return w->is_contact_results_active; }
+json_t *godata_session_questions(const struct writer *w) { return w->questions; }
 json_t *godata_session_codes(const struct writer *w) { return w->codes; }
 const json_t *godata_session_permissions(const struct writer *w) { return w->permissions; }
 const char *godata_session_outbreak(const struct writer *w) { return w->outbreak_id; }

@@ -55,6 +55,7 @@ void godata_close(struct writer *w);
 void godata_needs(struct writer *w, unsigned needs);
 
 /* ---- for the other files of the writer; engine thread ---- */
+json_t *godata_session_questions(const struct writer *w);               /* borrowed: variable -> type; NULL: not known */
 json_t *godata_session_codes(const struct writer *w);                   /* borrowed; NULL: not read yet */
 const json_t *godata_session_permissions(const struct writer *w);       /* borrowed; NULL: not known */
 const char *godata_session_outbreak(const struct writer *w);            /* id, or NULL */

@@ -27,6 +27,14 @@ static void give(const struct walk *w, const char *field, const char *prefix, st
         w->visit(w->ctx, &c);
 }
 
+/* lab.questionnaire.VARIABLE: no code, but something that the other side has to know as well. */
+static void give_question(const struct walk *w, const struct rule_todo *t)
+{
+    struct rule_code c = {.field = "question", .code = t->variable, .file = t->file, .line = t->line};
+    if (!t->lab && !t->person && span_has(t->variable))
+        w->visit(w->ctx, &c);
+}
+
 static void give_lab(const struct walk *w, const char *field, struct span code, struct diag_place at)
 {
     const struct lab_field *f = lab_field_find(span_of(field));
@@ -82,10 +90,12 @@ static void todo(const struct walk *w, const struct rule_todo *t)
         block(w, &t->otherwise);
         return;
     case STEP_SET:
+        give_question(w, t);
         if (field && prefix && t->expr && t->expr->kind == NODE_LITERAL)
             give(w, field, prefix, t->expr->literal, (struct diag_place){0}, t->file, t->line);
         return;
     case STEP_LOOKUP:
+        give_question(w, t);
         for (int64_t row = 0; field && prefix && t->table && t->column >= 0 && row < (int64_t)table_rows(t->table); row++)
             give(w, field, prefix, table_cell(t->table, row, t->column), table_place(t->table, row, t->column), NULL, 0);
         give(w, field, prefix, t->def, (struct diag_place){0}, t->file, t->line);

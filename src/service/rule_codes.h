@@ -8,7 +8,7 @@
 
 struct rule_code {
     const char *field;                  /* "test_type": of the lab result, or of the person */
-    const char *prefix;                 /* category of the code: "LNG_REFERENCE_DATA_CATEGORY_…_" */
+    const char *prefix;                 /* category of the code: "LNG_REFERENCE_DATA_CATEGORY_…_"; NULL: code is the variable of a question */
     struct span code;                   /* short or whole, as written */
     struct diag_place at;               /* of a table's cell; line 0: it stands in the configuration … */
     const char *file;                   /* … here */

@@ -397,6 +397,14 @@ def test_uploads_survive_lost_answers():
             done.result()
 
 
+def test_check_live_knows_the_form():
+    with with_template('set lab.questionnaire.ct_valu = "1"\n    set lab.questionnaire.platform = "x"', FORM, 'attachments upload platform') as r:
+        rc, out, err = r.verb('check', '--live', check=False)
+        text = out + err
+        expect(rc == 1 and 'there is no question "ct_valu"' in text and 'did you mean "ct_value"?' in text and 'takes no file' in text, 'check --live', text)
+        expect('"platform" in' not in text, 'what is there', text)
+
+
 def test_uploads_without_a_question_are_held():
     for form in (QUESTIONS, QUESTIONS + [('lab_report', 'FREE_TEXT')]):
         with with_template('note "x"', form, 'attachments upload lab_report') as r:
