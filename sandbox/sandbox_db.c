@@ -24,7 +24,7 @@
 enum statement {
     ST_BEGIN, ST_COMMIT, ST_INSERT, ST_UPDATE, ST_GET, ST_HEAD, ST_DOCUMENTS_CLEAR, ST_DOCUMENT_ADD, ST_KEYS_CLEAR, ST_KEY_ADD, ST_VISUAL_MAX, ST_VISUAL_HAS,
     ST_DUPLICATES, ST_FILE_PUT, ST_FILE_GET, ST_COUNT, ST_BY_ID, ST_BY_KEY, ST_BY_DOCUMENT, ST_BY_PARENT, ST_BY_PARENT_KEY, ST_BY_UPDATED,
-    ST_BY_DB_UPDATED, ST_BY_DOB, ST_BEHIND_ID, ST_ALL,
+    ST_BY_DB_UPDATED, ST_BY_DOB, ST_BEHIND_ID, ST_UPDATED_ONLY, ST_ALL,
     ST_N
 };
 
@@ -74,6 +74,7 @@ static const char *const statements[ST_N] = {
     [ST_BY_DB_UPDATED] = COLUMNS "WHERE kind=?1 AND outbreak=?2 AND db_updated>=?3 AND db_updated<=?4 ORDER BY db_updated, id",
     [ST_BY_DOB] = COLUMNS "INDEXED BY record_dob WHERE kind=?1 AND outbreak=?2 AND dob IS NOT NULL AND dob>=?3 AND dob<=?4 ORDER BY seq",
     [ST_BEHIND_ID] = COLUMNS "INDEXED BY record_id WHERE kind=?1 AND outbreak=?2 AND id>?3 ORDER BY id",
+    [ST_UPDATED_ONLY] = COLUMNS "WHERE kind=?1 AND outbreak=?2 AND updated>=?3 AND updated<=?4 AND db_updated<?3 ORDER BY db_updated, id",
     [ST_ALL] = COLUMNS "WHERE kind=?1 AND (?2 IS NULL OR outbreak=?2) ORDER BY seq",
 };
 
@@ -434,11 +435,11 @@ static void walk_best(struct walk *w)
         (void)walk_rows(w, ST_BEHIND_ID);
     } else if (q->outbreak && !sandbox_cond_range(f->where, "dbUpdatedAt", &low, &high) && !sandbox_cond_range(f->where, "updatedAt", &low, &high) &&
                sandbox_cond_either(f->where, "dbUpdatedAt", "updatedAt", &low)) {
-        w->seen = json_object();
-        walk_range(w, ST_BY_DB_UPDATED, low, INT64_MAX);
-        walk_range(w, ST_BY_UPDATED, low, INT64_MAX);
-        json_decref(w->seen);
-        w->seen = NULL;
+        walk_range(w, ST_UPDATED_ONLY, low, INT64_MAX);          /* what raw writes touched: it comes first in the order of dbUpdatedAt */
+        if (sandbox_filter_is_cursor(f, "dbUpdatedAt") && f->limit)
+            w->stop_at = f->skip + f->limit;
+        if (!w->stop_at || w->count < w->stop_at)
+            walk_range(w, ST_BY_DB_UPDATED, low, INT64_MAX);
     } else if (q->outbreak && sandbox_filter_is_cursor(f, "updatedAt")) {
         low = INT64_MIN;
         high = INT64_MAX;

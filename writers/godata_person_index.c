@@ -1,7 +1,7 @@
 /*
  * NAME godata_person_index - the people of an outbreak in memory, found by identifier, birth date and the consonants of their names.
  *
- * One table from 64-bit keys to lists of slots serves all; a hit by key is always compared again byte by byte or in full. Names go in under
+ * One map from 64-bit keys to lists of slots serves all; a hit by key is always compared again byte by byte or in full. Names go in under
  * the consonant classes of each word and of each two neighbours written together. A search adds up, for everybody who shares a key, how rare
  * that key is and what the birth date says, takes the SHORT_LIST best of them, and compares only those in full.
  * Invariants: a slot in use stands exactly once in the list of each of its keys; a free slot stands in none.
@@ -30,6 +30,10 @@ struct list {                           /* one key; n 0 stays as a hole that the
     uint32_t n, cap;                    /* cap 0: the one slot stands in `one` */
     union { uint32_t one; uint32_t *v; } at;
 };
+/* A key's table by its top bits, so that a table that grows takes little room beside the old one; its place by the bits below. */
+#define TABLE_BITS 6
+#define TABLES (1 << TABLE_BITS)
+struct table { struct list *v; uint32_t n, cap; };      /* open addressing, any size */
 struct godata_people {
     struct godata_names *names;
     struct slot *slots;
@@ -37,20 +41,22 @@ struct godata_people {
     uint32_t n_slots, cap_slots, n_live;
     uint32_t *free_slots;
     uint32_t n_free, cap_free;
-    struct list *lists;                 /* open addressing */
-    size_t n_lists, cap_lists;
+    struct table tables[TABLES];
     char *masks[GODATA_PERSON_TYPES];
     float *points;                      /* of each slot, for the search under way */
     uint32_t *touched;
     uint32_t cap_points;
 };
 
+#define TABLE_FIRST 16
+static void table_set(struct table *t, uint32_t cap) { *t = (struct table){.v = xcalloc(cap, sizeof *t->v), .cap = cap}; }
+
 struct godata_people *godata_people_new(void)
 {
     struct godata_people *p = xcalloc(1, sizeof *p);
     p->names = godata_names_new();
-    p->cap_lists = 1024;
-    p->lists = xcalloc(p->cap_lists, sizeof *p->lists);
+    for (size_t i = 0; i < TABLES; i++)
+        table_set(&p->tables[i], TABLE_FIRST);
     return p;
 }
 
@@ -60,16 +66,18 @@ void godata_people_free(struct godata_people *p)
         return;
     for (uint32_t i = 0; i < p->n_slots; i++)
         free(p->slots[i].block);
-    for (size_t i = 0; i < p->cap_lists; i++)
-        if (p->lists[i].cap)
-            free(p->lists[i].at.v);
+    for (size_t t = 0; t < TABLES; t++) {
+        for (size_t i = 0; i < p->tables[t].cap; i++)
+            if (p->tables[t].v[i].cap)
+                free(p->tables[t].v[i].at.v);
+        free(p->tables[t].v);
+    }
     for (size_t i = 0; i < GODATA_PERSON_TYPES; i++)
         free(p->masks[i]);
     godata_names_free(p->names);
     free(p->slots);
     free(p->born);
     free(p->free_slots);
-    free(p->lists);
     free(p->points);
     free(p->touched);
     free(p);
@@ -107,46 +115,46 @@ static uint64_t key_of(enum kind kind, struct span a, struct span b)
 
 static uint64_t number_key(enum kind kind, uint64_t v) { return mix(v * 31 + (uint64_t)kind); }
 
+static size_t table_of(uint64_t key) { return key >> (64 - TABLE_BITS); }
+
+/* Where the key stands or may be put. */
+static struct list *table_at(const struct table *t, uint64_t key)
+{
+    size_t at = (size_t)((((key >> (32 - TABLE_BITS)) & UINT32_MAX) * t->cap) >> 32);
+    while (t->v[at].key && t->v[at].key != key)
+        at = at + 1 == t->cap ? 0 : at + 1;
+    return &t->v[at];
+}
+
 static struct list *list_find(const struct godata_people *p, uint64_t key)
 {
-    for (size_t at = key & (p->cap_lists - 1);; at = (at + 1) & (p->cap_lists - 1)) {
-        if (p->lists[at].key == key)
-            return &p->lists[at];
-        if (p->lists[at].key == 0)
-            return NULL;
-    }
+    struct list *l = table_at(&p->tables[table_of(key)], key);
+    return l->key ? l : NULL;
 }
 
 static const uint32_t *list_slots(const struct list *l) { return l->cap ? l->at.v : &l->at.one; }
 
-static void lists_grow(struct godata_people *p)
+static void table_grow(struct table *t)
 {
-    size_t cap = p->cap_lists * 2;
-    struct list *v = xcalloc(cap, sizeof *v);
-    for (size_t i = 0; i < p->cap_lists; i++) {
-        if (p->lists[i].key == 0)
-            continue;
-        size_t at = p->lists[i].key & (cap - 1);
-        while (v[at].key)
-            at = (at + 1) & (cap - 1);
-        v[at] = p->lists[i];
-    }
-    free(p->lists);
-    p->lists = v;
-    p->cap_lists = cap;
+    struct table bigger;
+    table_set(&bigger, t->cap + t->cap / 2);
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->v[i].key)
+            *table_at(&bigger, t->v[i].key) = t->v[i];
+    bigger.n = t->n;
+    free(t->v);
+    *t = bigger;
 }
 
 static void list_add(struct godata_people *p, uint64_t key, uint32_t slot)
 {
-    if (p->n_lists * 10 >= p->cap_lists * 7)
-        lists_grow(p);
-    size_t at = key & (p->cap_lists - 1);
-    while (p->lists[at].key && p->lists[at].key != key)
-        at = (at + 1) & (p->cap_lists - 1);
-    struct list *l = &p->lists[at];
+    struct table *t = &p->tables[table_of(key)];
+    if ((uint64_t)t->n * 4 >= (uint64_t)t->cap * 3)
+        table_grow(t);
+    struct list *l = table_at(t, key);
     if (l->key == 0) {
         l->key = key;
-        p->n_lists++;
+        t->n++;
     }
     if (l->n == 0 && l->cap == 0) {
         l->at.one = slot;
