@@ -1,6 +1,6 @@
 /*
  * diag - all the mistakes of a configuration at once, each with its place, its line, a caret and a guess.
- * Thread: main. Collects; prints when asked. Format (labrelay.conf.5, DIAGNOSTICS):
+ * Thread: whoever loads. Collects; prints when asked. Format (labrelay.conf.5, DIAGNOSTICS):
  *   FILE:LINE:COL: error: TEXT
  *      15 |     alow      10.20.0.0/16
  *         |     ^~~~ did you mean "allow"?

@@ -3,7 +3,7 @@
  *
  * A newline or ; ends a statement, unless the line ends in , ( \ and or not, or the next line starts with and / or.
  * All memory is in the arena handed over; it must have room (caps below keep a file far under any sensible arena).
- * Thread: main. Mistakes go to diag; what could be read is returned all the same, so that all mistakes show at once.
+ * Thread: whoever loads. Mistakes go to diag; what could be read is returned all the same, so that all mistakes show at once.
  */
 #ifndef LABRELAY_LEXER_H
 #define LABRELAY_LEXER_H

@@ -3,7 +3,7 @@
  *
  * Modules see this header for two things: their OPT_CUSTOM rows read words through struct option_args, and report through
  * option_error(). A custom reader takes the words it understands and leaves the rest: what is left has to be the next option of
- * the same line. Thread: main. All texts handed out are borrowed from the words unless a line says "heap".
+ * the same line. Thread: whoever loads. All texts handed out are borrowed from the words unless a line says "heap".
  */
 #ifndef LABRELAY_OPTION_H
 #define LABRELAY_OPTION_H

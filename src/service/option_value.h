@@ -1,6 +1,6 @@
 /*
  * option_value - one value of an option row: read, default, free, how it is written. Inside of option.c and conf*.c only.
- * Thread: main.
+ * Thread: whoever loads.
  */
 #ifndef LABRELAY_OPTION_VALUE_H
 #define LABRELAY_OPTION_VALUE_H

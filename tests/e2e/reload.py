@@ -5,6 +5,7 @@ reloads in a loop under load, half of them broken.
     reload.py [WORD ...] [--reloads N] [--p99 MS]      tests whose name has one of the words; N is 300 unless said otherwise
 """
 import argparse
+import http.client
 import json
 import os
 import re
@@ -538,6 +539,68 @@ def test_a_new_password_needs_no_restart():
         r.settle()
         expect(len(r.sandbox.lab_results()) == 1, 'lab results')
         expect('not this one' not in r.log_tail(1000), 'a secret in the log')
+
+
+def test_a_listener_that_dials_hangs_up_before_it_dials_again():
+    """A device with room for one connection: the listener is its client."""
+    calls, most, open_now = [], [0], []
+    with socket.socket() as device:
+        device.bind(('127.0.0.1', 0))
+        device.listen(8)
+
+        def serve(s):
+            with s:
+                while s.recv(4096):
+                    pass
+                open_now.remove(s)
+
+        def accept():
+            while True:
+                try:
+                    s, _ = device.accept()
+                except OSError:
+                    return
+                calls.append(time.monotonic())
+                open_now.append(s)
+                most[0] = max(most[0], len(open_now))
+                threading.Thread(target=serve, args=(s,), daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
+        dial = rig.LISTENER + SECOND.replace('{', '{{').replace('}', '}}').replace('address', 'mode client\n    address') % device.getsockname()[1]
+        with rig.Rig(seed=CASES, listeners=dial) as r:
+            wait_for(lambda: len(open_now) == 1, 'it does not dial')
+            good = text_of(r)
+            reload_ok(r)
+            expect(len(calls) == 1 and len(open_now) == 1, 'a connection of an unchanged listener', calls)
+            put(r, good.replace('mode client', 'mode client\n    end-wait 300ms'))
+            only(reload_ok(r), listeners_opened=1, listeners_closed=1)
+            wait_for(lambda: len(calls) == 2 and len(open_now) == 1, 'it does not dial again')
+            put(r, good.split('listen mllp "second"')[0] + good[good.index('write godata'):])
+            only(reload_ok(r), listeners_opened=0, listeners_closed=1)
+            wait_for(lambda: not open_now, 'it does not hang up')
+            expect(most[0] == 1, 'two connections at a time')
+        device.shutdown(socket.SHUT_RDWR)
+
+
+def post(port, path, body):
+    c = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+    c.request('POST', path, body, {'Content-Type': 'x-application/hl7-v2+er7'})
+    status = c.getresponse().status
+    c.close()
+    return status
+
+
+def test_an_http_listener_changes():
+    port = rig.free_port()
+    listen = rig.LISTENER + 'listen http "ehr" {{\n    address 127.0.0.1:%d\n    parse hl7v2 {{ timezone "Africa/Kampala" }}\n}}\n' % port
+    with rig.Rig(seed=CASES, listeners=listen) as r:
+        good = text_of(r)
+        expect(post(port, '/hl7', oru('H0', sample='H0')) == 200, 'before')
+        for i in range(1, 6):
+            put(r, good.replace('listen http "ehr" {', 'listen http "ehr" {\n    hl7-path "/in%d"' % i))
+            only(reload_ok(r), listeners_opened=1, listeners_closed=1)
+            wait_for(lambda: post(port, '/in%d' % i, oru('H%d' % i, sample='H%d' % i)) == 200, 'path %d' % i)
+        r.settle()
+        expect(len(r.sandbox.lab_results()) == 6 and r.json('verify')['balanced'], 'sums')
 
 
 class Load:
