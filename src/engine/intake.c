@@ -95,12 +95,12 @@ static bool is_replaced(const struct delivery *o, const struct delivery *d)
     return false;
 }
 
-/* Something newer stands there already: nobody need decide between what is older. */
-static int is_past(struct engine *g, const struct delivery *d, bool *out, struct err *e)
+/* What d is to the version that stands there: of what is past nobody need decide. NEWER when nothing does. */
+static int compare_standing(struct engine *g, const struct delivery *d, enum version_order *out, struct err *e)
 {
     struct store_target t = {.remote_id = NULL};
     int rc = store_get_target(g->env.store, d->result_key, &t, e);
-    *out = rc == 0 && version_compare(d->issued_us, d->rank, d->body, t.issued_us, t.rank, t.body) == VERSION_OLDER;
+    *out = rc == 0 ? version_compare(d->issued_us, d->rank, d->body, t.issued_us, t.rank, t.body) : VERSION_NEWER;
     store_target_clear(&t);
     return rc < 0 ? -1 : 0;
 }
@@ -130,7 +130,6 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
     struct delivery *v = NULL;
     size_t n = 0;
     int rc = -1;
-    bool is_old = false;
     if (store_find_open(g->env.store, d->result_key, &v, &n, e))
         return -1;
     const char *reason = NULL;
@@ -139,10 +138,16 @@ int intake_meet_versions(struct engine *g, struct delivery *d, struct err *e)
         if (now && (!reason || strcmp(reason, "VERSION_TIE") == 0))
             reason = now;
     }
-    if (reason && strcmp(reason, "VERSION_TIE") == 0 && is_past(g, d, &is_old, e))
-        goto out;
+    if (reason && strcmp(reason, "VERSION_TIE") == 0) {
+        enum version_order standing;
+        if (compare_standing(g, d, &standing, e))
+            goto out;
+        if (standing == VERSION_OLDER)
+            reason = "OLDER";
+        else if (standing == VERSION_SAME)
+            reason = NULL;                  /* what stands there, repeated: its turn tells whether of the same person */
+    }
     if (reason) {
-        reason = is_old ? "OLDER" : reason;
         d->state = strcmp(reason, "VERSION_TIE") == 0 ? DELIVERY_HELD : DELIVERY_SUPERSEDED;
         delivery_set(&d->reason, reason);
     }
