@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""tests/names/make.py: writes pairs.tsv from lists.tsv (names), hard.tsv (cases written by hand) and the rules below. Same seed, same file.
+"""tests/names/make.py [--judge]: writes pairs.tsv from lists.tsv (names), hard.tsv (cases written by hand) and the rules below; with --judge, judge.tsv from
+judge_lists.tsv and judge_hard.tsv, with a seed of its own. Same seed, same file.
 
 A pair is what a message says about somebody (a_*) and one person in Go.Data (b_*). `same` is the truth, `shares` says that an identifier of the message
 stands with that person. See README.md.
@@ -8,8 +9,11 @@ import datetime
 import hashlib
 import os
 import random
+import sys
 
-SEED = "labrelay-names-1"
+JUDGE = sys.argv[1:] == ["--judge"]
+SEED = "labrelay-names-judge-82a42bf" if JUDGE else "labrelay-names-1"       # of the judge: the head of the day, so that nobody chose it
+PREFIX = "judge_" if JUDGE else ""
 HERE = os.path.dirname(os.path.abspath(__file__))
 COLUMNS = ("id half script same shares a_family a_given a_middle a_birth a_age a_sex a_ids "
            "b_last b_first b_middle b_dob b_age b_sex b_visual_id b_documents why").split()
@@ -17,10 +21,10 @@ SCRIPTS = "latin arabic ethiopic cyrillic burmese devanagari chinese".split()
 TODAY = datetime.date(2026, 5, 4)
 rng = random.Random(SEED)
 lists = {s: {"family": [], "man": [], "woman": []} for s in SCRIPTS}
-for row in open(os.path.join(HERE, "lists.tsv"), encoding="utf-8"):
+for row in open(os.path.join(HERE, PREFIX + "lists.tsv"), encoding="utf-8"):
     script, kind, native, other = row.rstrip("\n").split("\t")
     lists[script][kind].append((native, other.split("|")))
-serial = 0
+serial = 5000 if JUDGE else 0             # the identifiers of the two files differ: their people stand in one crowd
 
 
 def person(script, sex=None, family=None, born=None):
@@ -222,7 +226,7 @@ def other_pair(rows, script, with_id):
 
 
 def hard(rows):
-    for line in open(os.path.join(HERE, "hard.tsv"), encoding="utf-8"):
+    for line in open(os.path.join(HERE, PREFIX + "hard.tsv"), encoding="utf-8"):
         if line.startswith("#") or not line.strip():
             continue
         f = line.rstrip("\n").split("\t")
@@ -246,15 +250,15 @@ def main():
             for _ in range(count):
                 (same_pair if same else other_pair)(rows, script, with_id)
     for i, r in enumerate(rows):
-        r["id"] = "%s-%04d" % (r["script"][:2], i + 1)
+        r["id"] = "%s%s-%04d" % (PREFIX[:1], r["script"][:2], i + 1)
     strata = {}
     for r in rows:
         strata.setdefault((r["script"], r["same"], r["shares"], r["why"].startswith("by hand")), []).append(r)
     for members in strata.values():                     # each kind of pair goes half and half, by the hash of seed and id
         members.sort(key=lambda r: hashlib.sha256((SEED + r["id"]).encode()).hexdigest())
         for i, r in enumerate(members):
-            r["half"] = "dev" if i % 2 == 0 else "sealed"
-    with open(os.path.join(HERE, "pairs.tsv"), "w", encoding="utf-8", newline="\n") as f:
+            r["half"] = "judge" if JUDGE else "dev" if i % 2 == 0 else "sealed"
+    with open(os.path.join(HERE, "judge.tsv" if JUDGE else "pairs.tsv"), "w", encoding="utf-8", newline="\n") as f:
         f.write("\t".join(COLUMNS) + "\n")
         for r in rows:
             f.write("\t".join(r[c] for c in COLUMNS) + "\n")
