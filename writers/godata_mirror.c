@@ -173,8 +173,13 @@ enum { OWNER_URL, OWNER_OUTBREAK, OWNER_SHOWS, OWNER_MASKS, OWNER_PARTS = OWNER_
 static char *owner_text(const struct godata_mirror *m, struct span outbreak, const struct span *masks)
 {
     struct buf b;
+    size_t n = 0;
     buf_init(&b, OWNER_MAX);
     buf_adds(&b, m->o->url);
+    for (const char *v; (v = godata_options_variable(m->o, n++)) != NULL;) {
+        buf_addc(&b, '?');              /* rows without these answers are not the same rows */
+        buf_adds(&b, v);
+    }
     buf_adds(&b, UNIT);
     buf_add_span(&b, outbreak);
     buf_adds(&b, UNIT);
@@ -322,11 +327,21 @@ static int put_person(struct godata_mirror *m, const struct godata_person *p, st
     return rc;
 }
 
+static bool read_person(const struct godata_mirror *m, const json_t *o, const char *type, struct godata_row_person *r)
+{
+    size_t n = 0;
+    if (!godata_row_person_read(o, type, r))
+        return false;
+    for (const char *v; (v = godata_options_variable(m->o, n++)) != NULL;)
+        godata_row_person_answer(o, v, r);
+    return true;
+}
+
 int mirror_take_person(struct godata_mirror *m, const json_t *o, int64_t now_us, struct err *e)
 {
     struct godata_row_person r;
     struct store_mirror_row kept, row = {.put_us = now_us};
-    bool is_person = godata_row_person_read(o, "", &r);
+    bool is_person = read_person(m, o, "", &r);
     row.id = r.person.id;
     if (!span_has(row.id) || row.id.n > GODATA_ROW_ID_MAX)
         return 0;
@@ -347,7 +362,7 @@ int godata_mirror_put_person(struct godata_mirror *m, const json_t *person, cons
     struct godata_row_person r;
     struct store_mirror_row kept = {.hash = 0}, row = {.put_us = m->last_us};
     int rc = 1;
-    if (!godata_row_person_read(person, type, &r))
+    if (!read_person(m, person, type, &r))
         return 0;
     row.id = r.person.id;
     if (m->store)

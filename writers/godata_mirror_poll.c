@@ -99,10 +99,12 @@ static void add_id(struct buf *b, const char *id)
     buf_adds(b, is_datelike ? "!\"" : "\"");
 }
 
-static void add_fields(struct buf *b, enum godata_list list)
+static void add_fields(const struct godata_mirror *m, struct buf *b, enum godata_list list)
 {
     buf_adds(b, ",\"fields\":[");
     buf_adds(b, list == GODATA_LIST_PEOPLE ? godata_row_person_fields : godata_row_lab_fields);
+    if (list == GODATA_LIST_PEOPLE && godata_options_variable(m->o, 0))
+        buf_adds(b, GODATA_ROW_ANSWERS);
     buf_adds(b, "]");
 }
 
@@ -137,7 +139,7 @@ static void add_round(const struct godata_mirror *m, const struct mirror_list *l
         buf_adds(b, "}}]}]}");
     }
     buf_adds(b, "]},\"deleted\":true");
-    add_fields(b, list);
+    add_fields(m, b, list);
     buf_adds(b, ",\"order\":[\"dbUpdatedAt ASC\",");
     buf_adds(b, id_order(list));
     buf_adds(b, "],\"limit\":");
@@ -145,7 +147,7 @@ static void add_round(const struct godata_mirror *m, const struct mirror_list *l
     buf_addc(b, '}');
 }
 
-static void add_sweep(const struct mirror_list *l, enum godata_list list, struct buf *b)
+static void add_sweep(const struct godata_mirror *m, const struct mirror_list *l, enum godata_list list, struct buf *b)
 {
     buf_adds(b, "{\"where\":{");
     if (l->place.at[0]) {
@@ -154,7 +156,7 @@ static void add_sweep(const struct mirror_list *l, enum godata_list list, struct
         buf_adds(b, "}");
     }
     buf_adds(b, "}");
-    add_fields(b, list);
+    add_fields(m, b, list);
     buf_adds(b, ",\"order\":[");
     buf_adds(b, id_order(list));
     buf_adds(b, "],\"limit\":");
@@ -170,7 +172,7 @@ static void fill_page(struct godata_mirror *m, enum page_kind kind, enum godata_
     buf_init(&path, FILTER_MAX * 3);
     switch (kind) {
     case PAGE_ROUND: add_round(m, l, list, &filter); break;
-    case PAGE_SWEEP: add_sweep(l, list, &filter); break;
+    case PAGE_SWEEP: add_sweep(m, l, list, &filter); break;
     case PAGE_TOP:
         buf_adds(&filter, "{\"deleted\":true,\"fields\":[\"id\",\"dbUpdatedAt\"],\"order\":[\"dbUpdatedAt DESC\"],\"limit\":1}");
         break;

@@ -8,6 +8,7 @@
  */
 #include "godata_mirror_row.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,28 @@ bool godata_row_person_read(const json_t *o, const char *type, struct godata_row
     p->n_documents = read_documents(o, out->documents);
     p->documents = out->documents;
     return true;
+}
+
+void godata_row_person_answer(const json_t *o, const char *variable, struct godata_row_person *out)
+{
+    struct godata_person *p = &out->person;
+    const json_t *answer;
+    size_t i, used = 0;
+    for (size_t k = 0; k < p->n_documents; k++)
+        used += span_starts(p->documents[k].type, "?");
+    json_array_foreach((json_t *)(uintptr_t)json_object_get(json_object_get(o, "questionnaireAnswers"), variable), i, answer) {
+        const json_t *v = json_object_get(answer, "value");
+        struct span number = span_trim(value_of(answer, "value"));
+        if (used == GODATA_ANSWERS_MAX || p->n_documents == GODATA_DOCUMENTS_MAX || !(span_has(number) || json_is_integer(v)))
+            continue;
+        char *room = out->answers[used++];
+        int n = snprintf(room, sizeof out->answers[0], "?%s", variable);
+        if (!span_has(number)) {
+            int m = snprintf(room + n + 1, sizeof out->answers[0] - (size_t)n - 1, "%lld", (long long)json_integer_value(v));
+            number = span_make(room + n + 1, (size_t)m);
+        }
+        out->documents[p->n_documents++] = (struct godata_document){span_make(room, (size_t)n), number};
+    }
 }
 
 bool godata_row_lab_read(const json_t *o, struct span our_user, struct godata_row_lab *out)

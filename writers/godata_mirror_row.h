@@ -8,6 +8,7 @@
 
 #define GODATA_ROW_ID_MAX 256
 #define GODATA_ROW_VALUE_MAX 512
+#define GODATA_ANSWERS_MAX 8
 
 /* The names that a list has to give, as the inside of a JSON array. */
 extern const char godata_row_person_fields[], godata_row_lab_fields[];
@@ -15,9 +16,13 @@ extern const char godata_row_person_fields[], godata_row_lab_fields[];
 struct godata_row_person {
     struct godata_person person;                            /* spans into the JSON or into the text */
     struct godata_document documents[GODATA_DOCUMENTS_MAX];
+    char answers[GODATA_ANSWERS_MAX][GODATA_VARIABLE_MAX + 24];     /* "?variable" and the digits of a number, where they are made */
 };
+#define GODATA_ROW_ANSWERS ",\"questionnaireAnswers\""              /* beside the fields, when variables are asked for */
 /* A person as Go.Data shows it. type "": as its `type` says. false: no person that results can be written to (an event, no id). */
 bool godata_row_person_read(const json_t *o, const char *type, struct godata_row_person *out);
+/* Adds what the person answered to this question (a variable of the investigation form) as a document of the type "?variable". */
+void godata_row_person_answer(const json_t *o, const char *variable, struct godata_row_person *out);
 void godata_row_person_encode(const struct godata_person *p, struct buf *out);
 /* id and text outlive the use of out. false: not written by godata_row_person_encode(). */
 bool godata_row_person_decode(struct span id, struct span text, struct godata_row_person *out);

@@ -106,6 +106,34 @@ bool godata_options_match(const struct godata_options *o, enum godata_role role,
     return o->match.n == 0;
 }
 
+/* The k-th mention of a variable: those of `match`, then those of `id`; false past the last. */
+static bool variable_at(const struct godata_options *o, size_t k, const char **out)
+{
+    *out = NULL;
+    if (k < o->match.n)
+        *out = o->match.v[k].role == GODATA_BY_QUESTIONNAIRE ? o->match.v[k].document : NULL;
+    else if (k - o->match.n < o->ids.n)
+        *out = o->ids.v[k - o->match.n].role == GODATA_BY_QUESTIONNAIRE ? o->ids.v[k - o->match.n].document : NULL;
+    else
+        return false;
+    return true;
+}
+
+const char *godata_options_variable(const struct godata_options *o, size_t i)
+{
+    const char *v, *before;
+    for (size_t k = 0, n = 0; variable_at(o, k, &v); k++) {
+        bool is_new = v != NULL;
+        for (size_t j = 0; j < k && is_new; j++) {
+            (void)variable_at(o, j, &before);
+            is_new = !before || strcmp(before, v) != 0;
+        }
+        if (is_new && n++ == i)
+            return v;
+    }
+    return NULL;
+}
+
 /* The host of the URL, with the brackets of IPv6. */
 static struct span url_host(struct span url)
 {

@@ -55,6 +55,8 @@ int godata_options_check_person(const void *options, enum person_kind kind, stru
 enum godata_role godata_options_role(const struct godata_options *o, const struct rec_id *id, const char **document);
 /* Is this kind of identifier to be used by `match`? */
 bool godata_options_match(const struct godata_options *o, enum godata_role role, const char *document);
+/* The variables of the investigation form that identifiers are looked up in, each once, from i = 0 on; NULL past the last. */
+const char *godata_options_variable(const struct godata_options *o, size_t i);
 const char *godata_role_name(enum godata_role r);   /* "visual-id" */
 bool godata_is_uuid(struct span s);                 /* 8-4-4-4-12 hex */
 /* Is it http:// to another machine than this one? */

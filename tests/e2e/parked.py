@@ -194,6 +194,25 @@ def test_a_changed_person_is_doubted():
         expect(r.verb('verify', check=False)[0] == 0, 'verify')
 
 
+def test_an_answer_in_the_form_is_an_identifier():
+    with_writer(WRITER.replace('match     by visual-id,', 'id        "MOH" "RRI" is questionnaire registry_no\n    match     by visual-id, then questionnaire registry_no,'))
+    p = person(13)
+    with rig.Rig(seed=SEED) as r:
+        m = oru('S13', p, 'R-77').replace(b'R-77^^^MOH^NI', b'R-77^^^MOH^RRI')
+        r.send(m)
+        settled(r, {'held': 1})
+        r.sandbox.login()
+        i = case(r, p)
+        r.sandbox.call('PUT', '/outbreaks/%s/cases/%s' % (r.sandbox.outbreak, i), {'questionnaireAnswers': {'registry_no': [{'value': 'R-77'}]}}, r.sandbox.token)
+        r.verb('mirror', 'refresh', 'godata')
+        settled(r, {'delivered': 1})
+        before = r.sandbox.call('GET', '/sandbox/stats')['routes'].get('POST /outbreaks/:o/:t/filter', 0)
+        r.send(oru('S14', p, 'R-77').replace(b'R-77^^^MOH^NI', b'R-77^^^MOH^RRI'))
+        settled(r, {'delivered': 2})
+        expect(r.sandbox.call('GET', '/sandbox/stats')['routes'].get('POST /outbreaks/:o/:t/filter', 0) == before, 'the mirror knew')
+        expect([lab['personId'] for lab in r.sandbox.lab_results()] == [i, i], 'by the answer')
+
+
 def main():
     tests = [(n, f) for n, f in globals().items() if n.startswith('test_')]
     failed = 0
