@@ -246,7 +246,7 @@ static double first_names(struct bench *b)
 static void first_load(struct bench *b, size_t people)
 {
     b->rows = json_array();
-    crowd_each(people, add_person, b);
+    crowd_each("lists.tsv", people, add_person, b);
     flush(b, GODATA_LIST_PEOPLE);
     for (size_t i = 0; i < people; i++)
         add_lab(b, i, people);
@@ -286,7 +286,7 @@ static bool look_ups(struct bench *b, size_t people)
     int64_t *took = xcalloc(LOOKS, sizeof *took);
     struct crowd_pairs pairs;
     bool ok = true;
-    crowd_pairs_load(&pairs);
+    crowd_pairs_load(&pairs, "pairs.tsv");
     for (size_t i = 0; i < LOOKS; i++) {
         char number[64];
         struct godata_people_match found;

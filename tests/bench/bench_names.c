@@ -46,12 +46,12 @@ int main(int argc, char **argv)
     int64_t *took = xcalloc(looks ? looks : 1, sizeof *took), begin = cpu_ns();
     if (people == 0 || looks == 0)
         return 1;
-    crowd_fill(p, people);
+    crowd_fill(p, "lists.tsv", people);
     double load = (double)(cpu_ns() - begin) / 1e9;
     (void)getrusage(RUSAGE_SELF, &usage);
     (void)printf("%zu people: loaded in %.2f s (bar 2 s at 200000), %ld MB (bar 150 MB)\n", godata_people_count(p), load, usage.ru_maxrss / 1024);
     ok &= load <= 2.0 * (people > 200000 ? (double)people / 200000 : 1) && usage.ru_maxrss / 1024 < 150;
-    crowd_pairs_load(&pairs);
+    crowd_pairs_load(&pairs, "pairs.tsv");
     for (size_t i = 0; i < looks; i++) {
         char number[64];
         struct godata_people_match m;

@@ -16,8 +16,10 @@
 struct name { char *line; struct span script, kind, native, other[3]; size_t n_other; };
 static const char *const scripts[] = {"latin", "arabic", "ethiopic", "cyrillic", "burmese", "devanagari", "chinese"};
 
-static FILE *open_or_die(const char *path)
+static FILE *open_or_die(const char *file)
 {
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/tests/names/%s", SRCDIR, file);
     FILE *f = fopen(path, "r");
     if (!f) {
         (void)fprintf(stderr, "cannot read %s\n", path);
@@ -26,9 +28,9 @@ static FILE *open_or_die(const char *path)
     return f;
 }
 
-void crowd_pairs_load(struct crowd_pairs *out)
+void crowd_pairs_load(struct crowd_pairs *out, const char *file)
 {
-    FILE *f = open_or_die(SRCDIR "/tests/names/pairs.tsv");
+    FILE *f = open_or_die(file);
     char line[4096];
     *out = (struct crowd_pairs){0};
     bool is_head = true;
@@ -111,9 +113,9 @@ static size_t below(size_t n)
     return (size_t)((state * UINT64_C(0x2545F4914F6CDD1D)) >> 33) % n;
 }
 
-static size_t load_names(struct name *v)
+static size_t load_names(const char *lists, struct name *v)
 {
-    FILE *f = open_or_die(SRCDIR "/tests/names/lists.tsv");
+    FILE *f = open_or_die(lists);
     char line[1024];
     size_t n = 0;
     while (n < NAMES_MAX && fgets(line, sizeof line, f)) {
@@ -143,10 +145,10 @@ static const struct name *pick(const struct name *v, size_t n, const char *scrip
 
 static struct span written(const struct name *x, size_t how) { return how == 0 || x->n_other == 0 ? x->native : x->other[(how - 1) % x->n_other]; }
 
-void crowd_each(size_t n, void (*fn)(void *ctx, const struct godata_person *p), void *ctx)
+void crowd_each(const char *lists, size_t n, void (*fn)(void *ctx, const struct godata_person *p), void *ctx)
 {
     struct name *names = xcalloc(NAMES_MAX, sizeof *names);
-    size_t n_names = load_names(names);
+    size_t n_names = load_names(lists, names);
     state = UINT64_C(0x9E3779B97F4A7C15);
     for (size_t i = 0; i < n; i++) {
         char id[64], visual[64], number[64], date[96];
@@ -175,4 +177,4 @@ void crowd_each(size_t n, void (*fn)(void *ctx, const struct godata_person *p), 
 
 static void put_one(void *ctx, const struct godata_person *p) { godata_people_put(ctx, p); }
 
-void crowd_fill(struct godata_people *people, size_t n) { crowd_each(n, put_one, people); }
+void crowd_fill(struct godata_people *people, const char *lists, size_t n) { crowd_each(lists, n, put_one, people); }
