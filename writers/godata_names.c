@@ -402,7 +402,7 @@ static bool tie_of(const struct duel *d, size_t a, size_t na, size_t b, size_t n
         join(d, 0, a, na, sa, &la);
         join(d, 1, b, nb, sb, &lb);
         size_t len = la > lb ? la : lb;
-        if (la == 0 || lb == 0)
+        if (la == 0 || lb == 0 || (na + nb > 2 && (la < 2 || lb < 2)))   /* one letter is left of Ei Ei written together: it says nothing */
             return false;
         double cost = names_cost(sa, la, x->script, sb, lb, y->script);
         share = cost / (double)(len < 2 ? 2 : len);
