@@ -342,8 +342,8 @@ def test_prefer():                                              # [item 100]
 def test_strict_handling():
     odd = observation('1', colour='red')
     with Web() as r:
-        for where, body, place in (('/fhir/Observation', odd, 'Observation.colour'), ('/fhir', linked('transaction', colour='red'), 'Bundle.entry[1].resource.colour'),
-                                   ('/fhir/$process-message', linked('message', colour='red'), 'Bundle.entry[2].resource.colour')):
+        for where, body, place in (('/fhir/Observation', odd, 'Observation.children()['), ('/fhir', linked('transaction', colour='red'), 'Bundle.entry[1].resource.children()['),
+                                   ('/fhir/$process-message', linked('message', colour='red'), 'Bundle.entry[2].resource.children()[')):
             a = r.ask('POST', where, body, Prefer='handling=strict')
             expect(a.status == 422 and place in a.body.decode() and 'red' not in a.body.decode(), where, a.status, a.body)
         expect(r.ask('POST', '/fhir/Observation', observation('2'), Prefer='handling=strict').status == 201, 'nothing unknown')
