@@ -204,6 +204,7 @@ static int refill(struct engine *g, struct writer_run *w, int64_t now, struct er
     w->look_next_us = now + LOOK_AGAIN_US;
     struct active **at = &w->first;
     for (size_t i = 0; i < n; i++) {
+        w->is_exhausted = w->is_exhausted && w->n_active < ACTIVE_MAX;     /* no room: the rest is still there */
         if (w->n_active >= ACTIVE_MAX || dispatch_find(w, v[i].id) || lane_count(w, v[i].lane) >= LANE_MAX) {
             delivery_clear(&v[i]);
             continue;

@@ -152,7 +152,7 @@ def main():
     slow, slow_requests, _ = engine_round(15, 8)
     limit = 8 / 0.015
     print('15 ms an answer, 8 couriers: %.0f results/s = %.2f of %.0f, %.3f requests per result' % (slow, slow / limit, limit, slow_requests))
-    soft = 1.0 if STRICT else 0.5
+    soft = 1.0 if STRICT else 0.4
     if plain < 5000 * soft:
         wrong.append('the sandbox takes %d POST/s only' % plain)
     if ratio < 0.6 * soft:
