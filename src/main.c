@@ -29,7 +29,7 @@ const struct verb *cli_verb(size_t i)
 
 static void help_all(FILE *out)
 {
-    fputs("labrelay " PACKAGE_VERSION ": lab results from HL7 v2 into WHO Go.Data\n\nusage: labrelay VERB [flags] [arguments]\n\n", out);
+    fputs("labrelay " PACKAGE_VERSION ": lab results and cases into WHO Go.Data\n\nusage: labrelay VERB [flags] [arguments]\n\n", out);
     for (size_t i = 0; i < VERBS_N; i++)
         fprintf(out, "  %-10s  %s\n", all_verbs[i]->name, all_verbs[i]->help);
     fputs("\nlabrelay VERB --help tells more; so does labrelay(1).\n", out);
