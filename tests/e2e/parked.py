@@ -6,6 +6,7 @@ Bar 4 of the Go.Data writer: 50 results for people whom nobody has entered, then
 import os
 import sys
 import time
+import urllib.error
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -36,12 +37,24 @@ OBX|1|CWE|41636-2^Ebola virus RNA^LN|1|260415000^Not detected^SCT||||||F|||20261
 SPM|1|^%s||119297000^Blood^SCT|||||||P||||||20261104083000+0300''' % (sample, pid, p['family'], p['given'], p['dob'].replace('-', ''), p['sex'], sample, sample))
 
 
+def ask(r, method, path, body):
+    """The engine logs in with the same account: whoever comes second takes the other's token away."""
+    for last in (False,) * 9 + (True,):
+        r.sandbox.login()
+        try:
+            return r.sandbox.call(method, '/outbreaks/%s%s' % (r.sandbox.outbreak, path), body, r.sandbox.token)
+        except urllib.error.HTTPError as e:
+            if e.code != 401 or last:
+                raise
+    return None
+
+
 def case(r, p, card=''):
     body = {'firstName': p['given'], 'lastName': p['family'], 'dob': p['dob'] + 'T00:00:00.000Z', 'gender': PREFIX + 'GENDER_' + ('FEMALE' if p['sex'] == 'F' else 'MALE'),
             'classification': PREFIX + 'CASE_CLASSIFICATION_SUSPECT', 'dateOfReporting': '2026-11-05T00:00:00.000Z'}
     if card:
         body['documents'] = [{'type': PREFIX + 'DOCUMENT_TYPE_NATIONAL_ID_CARD', 'number': card}]
-    return r.sandbox.call('POST', '/outbreaks/%s/cases' % r.sandbox.outbreak, body, r.sandbox.token)['id']
+    return ask(r, 'POST', '/cases', body)['id']
 
 
 def settled(r, states, seconds=60):
@@ -86,7 +99,6 @@ def test_fifty_results_find_their_cases():
         expect(r.sandbox.lab_results() == [], 'written to somebody')
         held = r.json('held', 'list')
         expect({d['reason'] for d in held} == {'NO_MATCH'}, 'reasons', held[:2])
-        r.sandbox.login()
         ids = {n: case(r, person(n), card.get(n, '')) for n in reversed(range(50))}
         twins = {case(r, twin), case(r, twin)}
         r.verb('mirror', 'refresh', 'godata')
@@ -126,7 +138,6 @@ def test_a_sample_that_becomes_known_releases_its_results():
         r.send(oru('S7', bare).replace(b'M-S7', b'M-1').replace(b'F-S7', b'F-1').replace(b'41636-2^Ebola virus RNA', b'94309-2^SARS-CoV-2 RNA'))
         settled(r, {'held': 1})
         p = person(5)
-        r.sandbox.login()
         who = case(r, p, 'ID0005')
         r.verb('mirror', 'refresh', 'godata')
         r.send(oru('S7', p, 'ID0005'))
@@ -138,7 +149,6 @@ def test_a_corrected_case_ends_a_conflict():
     with_writer(WRITER)
     p = person(9)
     with rig.Rig(seed=SEED) as r:
-        r.sandbox.login()
         wrong = dict(p, dob='1959-10-11')
         i = case(r, wrong, 'ID0009')
         r.verb('mirror', 'refresh', 'godata')
@@ -149,8 +159,7 @@ def test_a_corrected_case_ends_a_conflict():
             time.sleep(0.2)
         d = r.json('held', 'show', 'd1')
         expect(d['reason'] == 'IDENTITY_CONFLICT' and '1959-10-11' in d['detail']['why'] and p['dob'] in d['detail']['why'], 'both dates are shown', d)
-        r.sandbox.login()
-        r.sandbox.call('PUT', '/outbreaks/%s/cases/%s' % (r.sandbox.outbreak, i), {'dob': p['dob'] + 'T00:00:00.000Z'}, r.sandbox.token)
+        ask(r, 'PUT', '/cases/%s' % i, {'dob': p['dob'] + 'T00:00:00.000Z'})
         r.verb('mirror', 'refresh', 'godata')
         settled(r, {'delivered': 1})
         expect([lab['personId'] for lab in r.sandbox.lab_results()] == [i], 'its own case')
@@ -161,13 +170,13 @@ def test_a_changed_person_is_doubted():
     with_writer(WRITER)
     p = person(11)
     with rig.Rig(seed=SEED) as r:
-        r.sandbox.login()
         i = case(r, p, 'ID0011')
         r.verb('mirror', 'refresh', 'godata')
         r.send(oru('S11', p, 'ID0011'))
         settled(r, {'delivered': 1})
         before = r.sandbox.lab_results()
-        put = lambda body: (r.sandbox.login(), r.sandbox.call('PUT', '/outbreaks/%s/cases/%s' % (r.sandbox.outbreak, i), body, r.sandbox.token))
+        def put(body):
+            ask(r, 'PUT', '/cases/%s' % i, body)
         r.verb('mirror', 'refresh', 'godata')
         time.sleep(2)
         put({'occupation': 'LNG_REFERENCE_DATA_CATEGORY_OCCUPATION_FARMER'})       # says nothing about who it is
@@ -201,9 +210,8 @@ def test_an_answer_in_the_form_is_an_identifier():
         m = oru('S13', p, 'R-77').replace(b'R-77^^^MOH^NI', b'R-77^^^MOH^RRI')
         r.send(m)
         settled(r, {'held': 1})
-        r.sandbox.login()
         i = case(r, p)
-        r.sandbox.call('PUT', '/outbreaks/%s/cases/%s' % (r.sandbox.outbreak, i), {'questionnaireAnswers': {'registry_no': [{'value': 'R-77'}]}}, r.sandbox.token)
+        ask(r, 'PUT', '/cases/%s' % i, {'questionnaireAnswers': {'registry_no': [{'value': 'R-77'}]}})
         r.verb('mirror', 'refresh', 'godata')
         settled(r, {'delivered': 1})
         before = r.sandbox.call('GET', '/sandbox/stats')['routes'].get('POST /outbreaks/:o/:t/filter', 0)
